@@ -1,0 +1,40 @@
+"""tlteach: learn transfer learning with Keras 3.
+
+The road: `load_dataset` or `from_folder`, `load_backbone`, `extract_features`,
+`linear_probe`, `attach_head`, `fine_tune`, `evaluate`, and a plot.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "data": ["Split", "Splits", "check_leakage", "from_folder", "load_dataset", "subset"],
+    "backbones": ["Backbone", "list_backbones", "load_backbone"],
+    "features": ["Features", "extract_features"],
+    "heads": ["attach_head", "linear_probe"],
+    "freezing": ["freeze", "trainable_table"],
+    "finetune": ["Phase", "Run", "fine_tune", "gradual_unfreezing"],
+    "evaluate": ["Report", "evaluate"],
+    "plots": [
+        "plot_confusion",
+        "plot_label_curve",
+        "plot_pictures",
+        "plot_run",
+        "plot_seconds",
+    ],
+    "lessons": ["claim", "save_results"],
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name):
+    """Import a name's module when it is first used, so that `import tlteach` costs nothing."""
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(f"tlteach.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module 'tlteach' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *__all__]

@@ -1,0 +1,43 @@
+"""Where things lie: what ships with the package, and what it keeps on disk."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+_PACKAGE = Path(__file__).parent
+
+
+def shipped(kind, *parts):
+    """Return the path of a shipped file: beside the package when installed, in the checkout otherwise.
+
+    Args:
+        kind: `"datasets"` or `"lessons"`.
+        parts: Path below it.
+    """
+    installed = _PACKAGE / f"_{kind}"
+    root = installed if installed.exists() else _PACKAGE.parent / kind
+    if kind == "lessons" and not installed.exists():
+        root = root / "source"
+    return root.joinpath(*parts)
+
+
+def weights_file(name):
+    """Return the path of the shipped weights of a mini backbone."""
+    return _PACKAGE / "weights" / f"{name}_mini.weights.h5"
+
+
+def cache_dir():
+    """Return the folder for kept features (`TLTEACH_CACHE`, or the user's cache folder)."""
+    return Path(os.environ.get("TLTEACH_CACHE") or platformdirs.user_cache_dir("tlteach"))
+
+
+def default_size():
+    """Return the size that `TLTEACH_SIZE` asks for: `"mini"` unless it says `"full"`."""
+    return check_size(os.environ.get("TLTEACH_SIZE", "mini"))
+
+
+def check_size(size):
+    if size not in ("mini", "full"):
+        raise ValueError(f"size must be 'mini' or 'full'. Received: {size!r}.")
+    return size

@@ -1,0 +1,261 @@
+"""Backbones: pretrained networks that take raw pixels and whose stages have names."""
+
+import csv
+import re
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import keras
+
+from tlteach._assets import check_size, default_size, weights_file
+from tlteach._stages import find_stages
+from tlteach._width import scale_width
+
+MINI_WIDTH = 0.25
+MINI_INPUT = (64, 64)
+MINIS = ("vgg16", "resnet50")
+
+# What each family's `preprocess_input` does, as (flip to BGR, scale, offset): the published
+# networks were trained on pixels in these ranges, and on no others.
+_CAFFE = (True, 1.0, [-103.939, -116.779, -123.68])
+_MINUS_ONE_TO_ONE = (False, 1 / 127.5, -1.0)
+_STANDARDISED = (
+    False,
+    [1 / (255 * s) for s in (0.229, 0.224, 0.225)],
+    [-m / s for m, s in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)],
+)
+_PREPROCESSING = {"caffe": _CAFFE, "tf": _MINUS_ONE_TO_ONE, "torch": _STANDARDISED, "none": None}
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A pretrained network without its head, with its own preprocessing and named stages.
+
+    Attributes:
+        name: Lower-case name, such as `"resnet50"`.
+        size: `"mini"` or `"full"`.
+        model: A flat `keras.Model` from raw pixels `(batch, any height, any width, 3)`
+            in 0..255 to the last feature map.
+        input_size: `(height, width)` to which the model resizes what it is given.
+        weights: Where the weights came from, in words.
+    """
+
+    name: str
+    size: str
+    model: keras.Model = field(repr=False)
+    input_size: tuple
+    weights: str
+
+    @cached_property
+    def stages(self):
+        """Dict from stage name to the names of its operations, input first."""
+        return find_stages(self.model)
+
+    def output_of(self, stage):
+        """Return the name of the operation that ends a stage.
+
+        Raises:
+            ValueError: If there is no such stage.
+        """
+        self.check_stage(stage)
+        return self.stages[stage][-1]
+
+    def check_stage(self, stage):
+        """Return the stage's name, or say which ones there are."""
+        if stage not in self.stages:
+            raise ValueError(f"stage must be one of {', '.join(self.stages)}. Received: {stage!r}.")
+        return stage
+
+
+def load_backbone(name, size=None, *, weights="default", input_size=None, **options):
+    """Load a pretrained backbone with its preprocessing inside.
+
+    The model takes raw pixels in 0..255 of any height and width: resizing and
+    the family's own preprocessing are part of it, so they cannot be forgotten
+    or done twice. BatchNorm layers start frozen and stay so (see `freezing`).
+
+    Args:
+        name: One of `list_backbones()`, such as `"vgg16"`.
+        size: `"mini"` (ships with the package: vgg16 and resnet50) or `"full"`
+            (Keras Applications). By default what `TLTEACH_SIZE` says, or mini;
+            full where no mini exists or other weights are asked for.
+        weights: `"default"` (the shipped ones in mini, ImageNet in full),
+            `"imagenet"`, the path of a weights file without top, or `None` for
+            random weights: the twin to compare with.
+        input_size: `(height, width)` in pixels; 64 x 64 in mini, the
+            application's own size in full.
+        **options: Passed to the Keras application, such as `alpha=0.25`.
+
+    Returns:
+        A `Backbone`.
+
+    Raises:
+        ValueError: For an unknown name, size or weights that do not fit.
+        OSError: If ImageNet weights can neither be found nor fetched.
+
+    Example:
+        >>> import tlteach as tl
+        >>> vgg = tl.load_backbone("vgg16", "mini")
+        >>> list(vgg.stages)
+        ['block1', 'block2', 'block3', 'block4', 'block5']
+
+    Reference:
+        Lesson 01; https://keras.io/api/applications
+    """
+    row = _row(name)
+    size = _choose_size(row["name"], size, weights)
+    plain, source, default = (_mini if size == "mini" else _full)(row, weights, input_size, options)
+    input_size = tuple(input_size or default)
+    model = _flatten(plain, row["preprocessing"], input_size)
+    return Backbone(row["name"], size, model, input_size, source)
+
+
+def list_backbones():
+    """List the backbones that can be loaded, a row each.
+
+    Returns:
+        `pandas.DataFrame` with name, parameters (without head), input size,
+        preprocessing, stages, where the weights come from, and whether a mini exists.
+
+    Example:
+        >>> import tlteach as tl
+        >>> tl.list_backbones().set_index("name").loc["vgg16", "stages"]
+        'block1 block2 block3 block4 block5'
+    """
+    import pandas as pd
+
+    table = pd.DataFrame(_table().values()).astype({"parameters": int, "input_size": int})
+    table["mini"] = table["name"].isin(MINIS)
+    return table.drop(columns="application")
+
+
+@lru_cache
+def _table():
+    with open(Path(__file__).parent / "backbones.csv", newline="", encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+def _row(name):
+    key = str(name).lower()
+    if key not in _table():
+        raise ValueError(f"name must be one of {', '.join(_table())}. Received: {name!r}.")
+    return _table()[key]
+
+
+def _choose_size(name, size, weights):
+    if size is not None:
+        check_size(size)
+        if size == "mini" and name not in MINIS:
+            raise ValueError(
+                f"the mini size exists for {' and '.join(MINIS)}. Received: {name!r}; load it with size='full'."
+            )
+        return size
+    if name not in MINIS or weights not in ("default", None):
+        return "full"
+    return default_size()
+
+
+def _mini(row, weights, input_size, options):
+    """The application, narrowed, with the project's own weights."""
+    if options:
+        raise ValueError(f"a mini backbone takes no further options. Received: {sorted(options)}.")
+    if weights == "imagenet":
+        raise ValueError("ImageNet weights belong to the full size. Received: size='mini', weights='imagenet'.")
+    application = getattr(keras.applications, row["application"])
+    shape = (*(input_size or MINI_INPUT), 3)
+    model = scale_width(application(weights=None, include_top=False, input_shape=shape), MINI_WIDTH)
+    if weights is None:
+        return model, "random", MINI_INPUT
+    path = weights_file(row["name"]) if weights == "default" else _existing(weights)
+    _load(model, path)
+    source = "photographs of 191 classes, shipped" if weights == "default" else str(path)
+    return model, source, MINI_INPUT
+
+
+def _full(row, weights, input_size, options):
+    """The Keras application itself."""
+    application = getattr(keras.applications, row["application"])
+    default = (int(row["input_size"]),) * 2
+    build = {"include_top": False, "input_shape": (*(input_size or default), 3), **options}
+    if weights in ("default", "imagenet"):
+        return _with_imagenet(application, build, row["name"]), "imagenet", default
+    model = application(weights=None, **build)
+    if weights is None:
+        return model, "random", default
+    _load(model, _existing(weights))
+    return model, str(weights), default
+
+
+def _existing(weights):
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise ValueError(
+            f"weights must be 'default', 'imagenet', None or an existing file. Received: {str(weights)!r}, no such file."
+        )
+    return path
+
+
+def _load(model, path):
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise ValueError(
+            f"the weights must be those of {model.name} without its top ('notop'). Received: {path}, which does not fit"
+            f" ({reason}). A narrower variant needs its options too, such as alpha=0.25."
+        ) from error
+
+
+def _with_imagenet(application, build, name):
+    try:
+        return application(weights="imagenet", **build)
+    except Exception as error:
+        url = re.search(r"https?://\S+", str(error))
+        if "fetch" not in str(error) or not url:
+            raise
+        file = url[0].rstrip(":,.").rsplit("/", 1)[-1]
+        raise OSError(
+            f"the ImageNet weights of {name} could not be fetched: wanted {file} from {url[0].rstrip(':,.')}. "
+            f"Put that file into {Path(keras.config.keras_home()) / 'models'} by hand, or give its path as weights=. "
+            f"The mini size ({', '.join(MINIS)}) needs no download."
+        ) from error
+
+
+def _flatten(plain, preprocessing, input_size):
+    """Put resizing and preprocessing before a network, all in one flat graph.
+
+    The resizing is an operation and not a `Resizing` layer: with that layer in
+    a model, Keras runs BatchNorm in training mode when `model(x)` is called
+    without `training=`.
+    """
+    pixels = keras.Input((None, None, 3), name="pixels")
+    x = keras.ops.image.resize(pixels, input_size, antialias=True)
+    outputs = {}
+
+    def call(layer, *args, **kwargs):
+        outputs[layer.name] = layer(*args, **kwargs)
+        return outputs[layer.name]
+
+    keras.models.clone_model(plain, input_tensors=_preprocess(x, preprocessing), call_function=call)
+    model = keras.Model(pixels, outputs[plain.output._keras_history.operation.name], name=plain.name)
+    for layer in plain.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
+    return model
+
+
+def _preprocess(x, preprocessing):
+    recipe = _PREPROCESSING[preprocessing]
+    if recipe is None:  # the network rescales inside (EfficientNet, ConvNeXt, MobileNetV3)
+        return x
+    flip, scale, offset = recipe
+    x = keras.ops.flip(x, axis=-1) if flip else x
+    return keras.layers.Rescaling(scale, offset, name="preprocess")(x)
+
+
+def application_preprocess(name):
+    """Return the `preprocess_input` that Keras itself offers for a backbone, to compare with."""
+    application = getattr(keras.applications, _row(name)["application"])
+    return sys.modules[application.__module__].preprocess_input

@@ -1,0 +1,281 @@
+"""Data: pictures with labels in three splits, from the lessons' data sets or a folder of one's own."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import keras
+import numpy as np
+import pandas as pd
+
+from tlteach import _pictures
+from tlteach._assets import check_size, default_size, shipped
+from tlteach._folders import read_folder
+
+_THREADS = 4
+
+
+class Split(keras.utils.PyDataset):
+    """Pictures and labels of one split, in batches: a Keras data set that `fit` and `predict` take.
+
+    Pictures stay where they are, in memory or in files, until a batch wants them.
+
+    Attributes:
+        table: `pandas.DataFrame`, a row a picture: path, label (0 .. classes - 1), class, and
+            what else the data set knows.
+        classes: List of class names.
+        size: `(height, width)` of the batches, or `None` for the pictures' own.
+    """
+
+    def __init__(self, pictures, table, classes, *, size=None, batch_size=32):
+        super().__init__()
+        self.pictures, self.table, self.classes = pictures, table.reset_index(drop=True), list(classes)
+        self.size, self.batch_size = size, batch_size
+
+    def __len__(self):
+        return -(-self.num_examples // self.batch_size)
+
+    def __getitem__(self, batch):
+        rows = range(batch * self.batch_size, min((batch + 1) * self.batch_size, self.num_examples))
+        return self._stack(rows), self.labels[rows.start : rows.stop]
+
+    def __repr__(self):
+        return f"Split({self.num_examples} pictures, classes={self.classes}, size={self.size})"
+
+    @property
+    def num_examples(self):
+        """How many pictures there are."""
+        return len(self.table)
+
+    @property
+    def labels(self):
+        """Labels, `(num_examples,)`, integers from 0."""
+        return self.table["label"].to_numpy()
+
+    def picture(self, index):
+        """Return one picture as it is, `(height, width, 3)`, uint8 in 0..255."""
+        source = self.pictures[index]
+        return source if isinstance(source, np.ndarray) else _pictures.decode(source)
+
+    def array(self):
+        """Return all pictures, `(num_examples, height, width, 3)`, float32 in 0..255."""
+        return self._stack(range(self.num_examples))
+
+    def sized(self, size, *, batch_size=None):
+        """Return the same split with pictures of one size.
+
+        Args:
+            size: `(height, width)` in pixels.
+            batch_size: Pictures in a batch; as before if `None`.
+        """
+        chosen = batch_size or self.batch_size
+        return Split(self.pictures, self.table, self.classes, size=size, batch_size=chosen)
+
+    def take(self, rows):
+        """Return the split of some rows, in this order."""
+        pictures = [self.pictures[i] for i in rows]
+        return Split(pictures, self.table.iloc[rows], self.classes, size=self.size, batch_size=self.batch_size)
+
+    @property
+    def fingerprint(self):
+        """A hash of the pictures' content and order (not of the labels)."""
+        return hashlib.sha256("".join(self.table["sha256"]).encode()).hexdigest()
+
+    def _stack(self, rows):
+        with ThreadPoolExecutor(_THREADS) as pool:
+            pictures = list(pool.map(self._one, rows))
+        shapes = {p.shape for p in pictures}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"a batch needs pictures of one size. Received: {len(shapes)} sizes; ask for one with .sized((224, 224))."
+            )
+        return np.stack(pictures).astype("float32") if pictures else np.zeros((0, *(self.size or (1, 1)), 3))
+
+    def _one(self, index):
+        picture = self.picture(index)
+        return picture if self.size is None else _pictures.resize(picture, self.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Training, validation and test split of one data set.
+
+    Attributes:
+        train: `Split` to learn from.
+        val: `Split` to choose by.
+        test: `Split` to be touched once, by `evaluate`.
+        name: Name of the data set.
+        card: What it is and is not, in Markdown.
+        groups: Column of the tables that never spans two splits, such as a patient; or `None`.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    name: str
+    card: str = field(default="", repr=False)
+    groups: str | None = None
+
+    @property
+    def classes(self):
+        """Class names, in the order of the labels."""
+        return self.train.classes
+
+    def parts(self):
+        """Return `{"train": ..., "val": ..., "test": ...}`."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+
+def load_dataset(name, size=None):
+    """Load one of the lessons' data sets.
+
+    Args:
+        name: `"cats_vs_dogs"`.
+        size: `"mini"` (ships with the package) or `"full"` (TensorFlow Datasets,
+            downloaded once). By default what `TLTEACH_SIZE` says, or mini.
+
+    Returns:
+        `Splits`.
+
+    Raises:
+        ValueError: For an unknown name or size.
+        OSError: If the full data can neither be found nor fetched.
+
+    Example:
+        >>> import tlteach as tl
+        >>> pets = tl.load_dataset("cats_vs_dogs", "mini")
+        >>> pets.classes, pets.train[0][0].shape
+        (['cat', 'dog'], (32, 64, 64, 3))
+    """
+    size = default_size() if size is None else check_size(size)
+    names = sorted(p.name for p in shipped("datasets").iterdir() if (p / "README.md").exists())
+    if name not in names:
+        raise ValueError(f"name must be one of {', '.join(names)}. Received: {name!r}.")
+    if size == "full":
+        from tlteach._tfds import export_full
+
+        return replace(from_folder(export_full(name)), name=name, card=_card(name))
+    return _load_mini(name)
+
+
+def _card(name):
+    return (shipped("datasets", name) / "README.md").read_text(encoding="utf-8")
+
+
+def _load_mini(name):
+    from tlteach._folders import read_mini
+
+    pictures, table = read_mini(shipped("datasets", name, "mini"))
+    classes = sorted(table["class"].unique())
+    parts = {}
+    for part in ("train", "val", "test"):
+        rows = np.flatnonzero(table["split"] == part)
+        parts[part] = Split(pictures[rows], table.iloc[rows].drop(columns="split"), classes)
+    return Splits(**parts, name=name, card=_card(name))
+
+
+def from_folder(path, *, val=0.2, test=0.2, seed=0):
+    """Read a folder of one's own pictures: a folder for each class.
+
+    With `train`, `val` or `test` folders inside, each with its class folders,
+    those are the splits; what is missing is drawn from `train`. Otherwise the
+    splits are stratified and seeded. Equal and nearly equal pictures are never
+    on two sides. Files that cannot be read are named in one warning and left out.
+
+    Args:
+        path: The folder. JPEG, PNG, WebP and BMP; grey, transparent, CMYK and 16-bit too.
+        val: Share of the pictures for validation, 0 to 1.
+        test: Share of the pictures for the test, 0 to 1.
+        seed: Seed of the drawing.
+
+    Returns:
+        `Splits`.
+
+    Raises:
+        FileNotFoundError: If the folder is missing.
+        ValueError: If there are no pictures, a single class, or a class with too few.
+    """
+    table, classes, root = read_folder(path, shares={"val": val, "test": test}, seed=seed)
+    parts = {part: _files(table[table["split"] == part], classes, root) for part in ("train", "val", "test")}
+    return Splits(**parts, name=root.name)
+
+
+def _files(table, classes, root):
+    return Split([root / p for p in table["path"]], table.drop(columns="split"), classes)
+
+
+def subset(splits, labels, *, seed=0, val=0.25):
+    """Keep only so many labelled pictures, stratified, and the whole test split.
+
+    Labels that validation looks at are labels too: the count is for training
+    and validation together.
+
+    Args:
+        splits: `Splits`.
+        labels: How many labelled pictures in all; at least two a class.
+        seed: Seed of the drawing.
+        val: Share of the labels that goes to validation.
+
+    Returns:
+        `Splits`.
+
+    Raises:
+        ValueError: If there are fewer pictures than that, or too few labels.
+    """
+    classes = len(splits.classes)
+    available = splits.train.num_examples + splits.val.num_examples
+    if not 2 * classes <= labels <= available:
+        raise ValueError(
+            f"labels must be {2 * classes} (two a class) to {available} (all there are). Received: {labels}."
+        )
+    for_val = min(max(classes, round(labels * val)), splits.val.num_examples)
+    for_train = min(labels - for_val, splits.train.num_examples)
+    drawn = {"train": for_train, "val": labels - for_train}
+    return replace(splits, **{part: _draw(getattr(splits, part), n, seed) for part, n in drawn.items()})
+
+
+def _draw(split, count, seed):
+    """Draw rows with every class represented in its share, at least once each."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(split.num_examples)
+    place = pd.Series(split.labels[order]).groupby(split.labels[order]).cumcount().to_numpy()
+    share = (place + 0.5) / np.bincount(split.labels, minlength=1)[split.labels[order]]
+    share[place == 0] = -1  # the first of each class goes before all others
+    chosen = order[np.argsort(share, kind="stable")[:count]]
+    return split.take(np.sort(chosen))
+
+
+def check_leakage(splits):
+    """Find pictures, or groups, that stand on both sides of a split.
+
+    Args:
+        splits: `Splits`.
+
+    Returns:
+        `pandas.DataFrame`, a row a finding: kind (`exact`, `near` or `group`), the two splits,
+        the two paths, and by how many of 256 bits they differ. Empty means none was found.
+
+    Example:
+        >>> import tlteach as tl
+        >>> len(tl.check_leakage(tl.load_dataset("cats_vs_dogs", "mini")))
+        0
+    """
+    table = pd.concat([part.table.assign(split=name) for name, part in splits.parts().items()], ignore_index=True)
+    rows = [_finding(table, i, j, bits) for i, j, bits in _pictures.near_pairs(list(table["look"]))]
+    if splits.groups:
+        rows += _shared_groups(table, splits.groups)
+    columns = ["kind", "split", "path", "other_split", "other_path", "bits"]
+    found = pd.DataFrame(rows, columns=columns)
+    return found[found["split"] != found["other_split"]].reset_index(drop=True)
+
+
+def _finding(table, i, j, bits):
+    kind = "exact" if table["sha256"][i] == table["sha256"][j] else "near"
+    return kind, table["split"][i], table["path"][i], table["split"][j], table["path"][j], bits
+
+
+def _shared_groups(table, column):
+    first = table.drop_duplicates([column, "split"])
+    pairs = first.merge(first, on=column, suffixes=("", "_other"))
+    pairs = pairs[pairs["split"] < pairs["split_other"]]
+    return [("group", r.split, r.path, r.split_other, r.path_other, None) for r in pairs.itertuples()]

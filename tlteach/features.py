@@ -1,0 +1,204 @@
+"""Features: the frozen part of a network is run once over the data, and its outputs are kept."""
+
+import hashlib
+import json
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from tqdm.auto import tqdm
+
+from tlteach._assets import cache_dir
+from tlteach._stages import tensor_of
+from tlteach._store import kept_rows
+from tlteach.data import Split, Splits
+
+RESIZE = "resize"  # the operation that the data have already been through
+_PREFIXES = weakref.WeakKeyDictionary()
+
+
+class Part(NamedTuple):
+    """Features and labels of one split: `x` `(n, features)` float32, `y` `(n,)`."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Features of the three splits, each a `Part`, and the class names."""
+
+    train: Part
+    val: Part
+    test: Part
+    classes: list
+
+
+def extract_features(backbone, data, *, layer=None, pooling="avg", store="default"):
+    """Run a backbone once over the data and keep what comes out.
+
+    The features are the backbone's alone: nothing is trained, and the next call
+    with the same pictures and weights reads them from disk. Not for augmented
+    pictures: features of one random draw would be frozen for good.
+
+    Args:
+        backbone: A `Backbone`.
+        data: `Splits`, a `Split`, or an array of pictures `(n, height, width, 3)` in 0..255.
+        layer: Stage or layer whose output is wanted; the last if `None`.
+        pooling: `"avg"` or `"max"` over the positions, or `None` for the whole map.
+        store: `"default"` keeps features under the cache folder (`TLTEACH_CACHE`),
+            a path keeps them there, `None` keeps nothing.
+
+    Returns:
+        `Features` for `Splits`; else an array `(n, channels)` or `(n, height, width, channels)`, float32.
+
+    Raises:
+        ValueError: If the pictures are in 0..1, or the layer is unknown.
+        OSError: If the disk is full.
+
+    Side effects:
+        Writes to the feature store; leaves the backbone as it was.
+
+    Example:
+        >>> import tlteach as tl
+        >>> vgg, pets = tl.load_backbone("vgg16", "mini"), tl.load_dataset("cats_vs_dogs", "mini")
+        >>> tl.extract_features(vgg, pets.val, store=None).shape
+        (200, 128)
+
+    Reference:
+        Razavian et al. 2014, CNN Features off-the-shelf; lesson 01.
+    """
+    end = _end_of(backbone, layer)
+    if isinstance(data, Splits):
+        parts = {
+            name: Part(extract_features(backbone, part, layer=end, pooling=pooling, store=store), part.labels)
+            for name, part in data.parts().items()
+        }
+        return Features(**parts, classes=data.classes)
+    split = data if isinstance(data, Split) else split_of_array(data)
+    return activations(backbone.model, end, split, pooling=pooling, store=store)
+
+
+def _end_of(backbone, layer):
+    names = [op.name for op in backbone.model.operations]
+    if layer in names:
+        return layer
+    return names[-1] if layer is None else backbone.output_of(layer)
+
+
+def split_of_array(pictures, labels=None, classes=("",)):
+    """Make a `Split` of an array of pictures `(n, height, width, 3)` in 0..255."""
+    import pandas as pd
+
+    pictures = np.ascontiguousarray(pictures)
+    check_range(pictures)
+    hashes = [hashlib.sha256(p.tobytes()).hexdigest() for p in pictures]
+    table = pd.DataFrame({"label": np.zeros(len(pictures), int) if labels is None else labels, "sha256": hashes})
+    return Split(list(pictures), table, classes)
+
+
+def check_range(pictures):
+    """Raise if pictures are in 0..1 (or another small range): backbones take 0..255.
+
+    Args:
+        pictures: Array of pictures, any shape.
+    """
+    pictures = np.asarray(pictures)
+    low, high = float(pictures.min(initial=0)), float(pictures.max(initial=0))
+    if low < 0 or high > 255 or (0 < high <= 1 and pictures.dtype.kind == "f"):
+        raise ValueError(
+            f"pictures must be in 0..255: the backbone does its own preprocessing. Received: values in "
+            f"{low:.3g}..{high:.3g}; give the pictures as they are in the file."
+        )
+
+
+def activations(model, end, split, *, pooling=None, store="default"):
+    """Return what one operation of a flat model gives for each picture, from the store if it is there.
+
+    Args:
+        model: A flat model from `load_backbone` or `attach_head`.
+        end: Name of the operation.
+        split: `Split`.
+        pooling: `"avg"`, `"max"` or `None`.
+        store: As in `extract_features`.
+    """
+    if split.num_examples and isinstance(split.pictures[0], np.ndarray):
+        check_range(np.stack([p for p in split.pictures[:64] if p.shape == split.pictures[0].shape]))
+    size = tensor_of(model, RESIZE).shape[1:3]
+    prefix = _prefix(model, end, pooling)
+    split = split.sized(tuple(size))
+    compute = _Extraction(prefix, split)
+    shape, count = tuple(prefix.output.shape[1:]), split.num_examples
+    if store is None or count == 0:
+        return compute(0, count) if count else np.zeros((0, *shape), "float32")
+    root = cache_dir() / "features" if store == "default" else Path(store)
+    key = _key(split, prefix, size)
+    with compute.progress():
+        return kept_rows(root / key[:2] / key, count=count, shape=shape, compute=compute)
+
+
+def _prefix(model, end, pooling):
+    """The model from the resized pixels to one operation, built (and compiled) once for each model."""
+    known = _PREFIXES.setdefault(model, {})
+    if (end, pooling) not in known:
+        known[end, pooling] = _build_prefix(model, end, pooling)
+    return known[end, pooling]
+
+
+def _build_prefix(model, end, pooling):
+    output = tensor_of(model, end)
+    if pooling and len(output.shape) == 4:
+        kinds = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+        if pooling not in kinds:
+            raise ValueError(f"pooling must be 'avg', 'max' or None. Received: {pooling!r}.")
+        output = kinds[pooling]()(output)
+    return keras.Model(tensor_of(model, RESIZE), output)
+
+
+def _key(split, prefix, size):
+    """What the features depend on: pixels, weights, how the layers are joined and set, and the arithmetic."""
+    layers = [
+        [op.__class__.__name__, {k: v for k, v in op.get_config().items() if k not in ("name", "trainable")}]
+        for op in prefix.operations
+        if not isinstance(op, keras.layers.InputLayer)
+    ]
+    told = hashlib.sha256(json.dumps([layers, list(size), split.fingerprint, keras.backend.backend()], default=str).encode())
+    for array in prefix.get_weights():
+        told.update(np.ascontiguousarray(array))
+    return told.hexdigest()[:40]
+
+
+class _Extraction:
+    """`compute(start, stop)` for the store: batches are read in a thread while the network runs."""
+
+    def __init__(self, prefix, split):
+        self.prefix, self.split, self.bar = prefix, split, None
+
+    def __call__(self, start, stop):
+        size = self.split.batch_size
+        spans = [range(i, min(i + size, stop)) for i in range(start, stop, size)]
+        with ThreadPoolExecutor(1) as reader:
+            waiting = reader.submit(self.split._stack, spans[0])
+            done = []
+            for following in [*spans[1:], None]:
+                pictures = waiting.result()
+                waiting = reader.submit(self.split._stack, following) if following else None
+                done.append(self._run(pictures))
+        return np.concatenate(done)
+
+    def _run(self, pictures):
+        missing = self.split.batch_size - len(pictures)  # one batch shape means one compilation
+        padded = np.concatenate([pictures, np.zeros((missing, *pictures.shape[1:]), "float32")]) if missing else pictures
+        features = np.asarray(self.prefix.predict_on_batch(padded))[: len(pictures)]
+        if self.bar is not None:
+            self.bar.update(len(pictures))
+        return features
+
+    def progress(self):
+        """A bar that appears after two seconds."""
+        self.bar = tqdm(total=self.split.num_examples, desc="extract features", unit="picture", delay=2, leave=False)
+        return self.bar
