@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tlteach import _pictures
 
@@ -31,6 +31,24 @@ def read_folder(path, *, shares, seed):
     return _without_leaks(table).drop(columns="twin"), classes, root
 
 
+def read_test(path, classes):
+    """Return `(table, root)` of a folder that is a test split as a whole, with these classes."""
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"the test folder must be an existing folder. Received: {path}.")
+    table = _without_unreadable(root, _list(root).drop(columns="given"))
+    found = sorted(table["class"].unique())
+    if not set(found) <= set(classes) or not found:
+        raise ValueError(f"the test folder must have the classes {', '.join(classes)}. Received: {', '.join(found)}.")
+    return table.assign(label=table["class"].map(classes.index), split="test"), root
+
+
+def named(paths, most=10):
+    """Join the first few paths to a readable list."""
+    paths = sorted(paths)
+    return ", ".join(paths[:most]) + (", ..." if len(paths) > most else "")
+
+
 def read_mini(folder):
     """Return `(pictures, table)` of a shipped data set: `*.zip` and the `*.csv` that describes it."""
     archive, described = next(folder.glob("*.zip")), next(folder.glob("*.csv"))
@@ -45,12 +63,12 @@ def read_mini(folder):
 
 def _list(root):
     """List the pictures as path, class and given split (or none)."""
-    given = [part for part in PARTS if (root / part).is_dir()]
+    given = [part for part in PARTS if _folders_in(root / part)]  # a class may be called train: it has none
     given = given if "train" in given else []
     rows = []
     for part in given or [None]:
         base = root / part if part else root
-        for folder in sorted(p for p in base.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        for folder in _folders_in(base):
             rows += [(f.relative_to(root).as_posix(), folder.name, part) for f in _pictures_in(folder)]
     if not rows:
         raise ValueError(
@@ -60,9 +78,20 @@ def _list(root):
     return pd.DataFrame(rows, columns=["path", "class", "given"])
 
 
+def _folders_in(folder):
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(p for p in found if p.is_dir() and not p.name.startswith("."))
+
+
 def _pictures_in(folder):
+    """List the pictures, also in folders inside, but nothing hidden (a notebook's checkpoints, a Mac's `._` files)."""
     names = (Path(base) / f for base, _, files in os.walk(folder) for f in files)
-    return sorted(f for f in names if f.suffix.lower() in _pictures.SUFFIXES and not f.name.startswith("."))
+    return sorted(
+        f
+        for f in names
+        if f.suffix.lower() in _pictures.SUFFIXES
+        and not any(part.startswith(".") for part in f.relative_to(folder).parts)
+    )
 
 
 def _without_unreadable(root, table):
@@ -111,29 +140,37 @@ def _check_classes(root, table):
 
 
 def _assign(table, shares, seed):
-    """Split what is not given, twins together, stratified by class."""
+    """Split what is not given, twins together: each class gives its share, and at least one."""
+    _check_shares(shares)
     split = table["given"].astype(object).where(table["given"].notna(), "train")
-    given = set(table["given"].dropna())
-    for part in ("test", "val"):
-        if part in given or shares[part] == 0:
-            continue
-        pool = table[split == "train"]
-        heads = pool.drop_duplicates("twin")
-        count = max(heads["class"].nunique(), round(shares[part] * len(table)))
-        chosen = heads.loc[_stratified(heads["class"], count, seed), "twin"]
-        split[(split == "train") & table["twin"].isin(chosen)] = part
+    missing = [part for part in ("test", "val") if part not in set(table["given"]) and shares[part] > 0]
+    heads = table[split == "train"].drop_duplicates("twin")
+    _check_enough(heads["class"].value_counts().reindex(table["class"].unique(), fill_value=0), len(missing) + 1)
+    random = np.random.default_rng(seed)
+    for _, own in heads.groupby("class"):
+        left = random.permutation(own["twin"])
+        for after, part in zip(range(len(missing), 0, -1), missing, strict=True):
+            count = min(max(1, round(shares[part] * len(own))), len(left) - after)
+            split[(split == "train") & table["twin"].isin(left[:count])] = part
+            left = left[count:]
     return split
 
 
-def _stratified(classes, count, seed):
-    from sklearn.model_selection import train_test_split
-
-    if classes.value_counts().min() < 2 or count >= len(classes) - classes.nunique():
+def _check_shares(shares):
+    if min(shares.values()) < 0 or sum(shares.values()) >= 1:
         raise ValueError(
-            f"too few different pictures to split: each class needs at least {FEWEST}. "
-            f"Received: {classes.value_counts().to_dict()} after duplicates."
+            "val and test must be shares of the pictures, 0 to 1, and less than 1 together. "
+            f"Received: val={shares['val']}, test={shares['test']}."
         )
-    return train_test_split(classes.index, test_size=count, stratify=classes, random_state=seed)[1]
+
+
+def _check_enough(different, needed):
+    few = different[different < needed]
+    if needed > 1 and len(few):
+        raise ValueError(
+            f"each class needs at least {needed} different pictures, one for each split. "
+            f"Received: {', '.join(f'{n} with {c}' for n, c in few.items())} (equal and nearly equal ones count once)."
+        )
 
 
 def _without_leaks(table):
@@ -142,9 +179,9 @@ def _without_leaks(table):
     first = order.groupby(table["twin"]).transform("min")
     leaks = table[order > first]
     if len(leaks):
-        named = ", ".join(leaks["path"][:10]) + (", ..." if len(leaks) > 10 else "")
         warnings.warn(
-            f"{len(leaks)} pictures stand, equal or nearly so, in a later split too and are left out: {named}",
+            f"{len(leaks)} pictures stand, equal or nearly so, in a later split too and are left out: "
+            f"{named(leaks['path'])}",
             stacklevel=4,
         )
     return table.drop(leaks.index).reset_index(drop=True).drop(columns="given")

@@ -6,6 +6,7 @@ noticed and computed again, and two processes wait for each other.
 """
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import numpy as np
 from filelock import FileLock
 
 CHUNK = 256  # rows
+_NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 
 
 def kept_rows(folder, *, count, shape, compute):
@@ -31,47 +33,52 @@ def kept_rows(folder, *, count, shape, compute):
         Read-only `numpy.memmap`, `(count, *shape)`, float32.
 
     Raises:
-        OSError: If the disk is full; what is finished stays.
+        OSError: If the disk is full (what is finished stays), or the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             _complete(folder, count, shape, compute)
+        return np.load(folder / "rows.npy", mmap_mode="r")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full_disk(folder, count, shape) from error
+        if error.errno in _NO_PLACE:
+            raise _no_place(folder, error) from error
         raise
-    return np.load(folder / "rows.npy", mmap_mode="r")
 
 
 def _complete(folder, count, shape, compute):
     rows = folder / "rows.npy"
-    if not rows.exists():
-        _create(rows, count, shape)
+    header = _header(count, shape)
+    if not rows.exists() or _begins_otherwise(rows, header):
+        _create(rows, header, count * _row_bytes(shape))
     done = _sound_chunks(folder, count, shape)
     with open(rows, "r+b") as file, open(folder / "journal", "a", encoding="utf-8") as journal:
-        base = _header_size(rows)
         for start in range(0, count, CHUNK):
             if start not in done:
                 block = np.ascontiguousarray(compute(start, min(start + CHUNK, count)), "float32")
-                _write(file, base + start * _row_bytes(shape), block.tobytes())
+                _write(file, len(header) + start * _row_bytes(shape), block.tobytes())
                 _note(journal, start, zlib.crc32(block))
 
 
-def _create(rows, count, shape):
+def _header(count, shape):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (count, *shape)})
+    return file.getvalue()
+
+
+def _begins_otherwise(rows, header):
+    with open(rows, "rb") as file:
+        return file.read(len(header)) != header
+
+
+def _create(rows, header, size):
     beside = rows.with_name("rows.beside")
     with open(beside, "wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": (count, *shape)}
-        np.lib.format.write_array_header_1_0(file, header)
-        file.truncate(file.tell() + count * _row_bytes(shape))
+        file.write(header)
+        file.truncate(len(header) + size)
     os.replace(beside, rows)
-
-
-def _header_size(rows):
-    with open(rows, "rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        return file.tell()
 
 
 def _row_bytes(shape):
@@ -86,17 +93,17 @@ def _write(file, offset, data):
 
 
 def _note(journal, start, checksum):
-    journal.write(json.dumps([start, checksum]) + "\n")
+    journal.write("\n" + json.dumps([start, checksum]))  # a line that a killed run left unfinished ends here
     journal.flush()
     os.fsync(journal.fileno())
 
 
 def _sound_chunks(folder, count, shape):
     """Return the starts of the chunks whose bytes are those that were written."""
-    noted = _read_journal(folder / "journal")
+    noted = {s: c for s, c in _read_journal(folder / "journal").items() if s in range(0, count, CHUNK)}
     sound = set()
     with open(folder / "rows.npy", "rb") as file:
-        base = _header_size(folder / "rows.npy")
+        base = len(_header(count, shape))
         for start, checksum in noted.items():
             file.seek(base + start * _row_bytes(shape))
             if zlib.crc32(file.read((min(start + CHUNK, count) - start) * _row_bytes(shape))) == checksum:
@@ -109,20 +116,30 @@ def _sound_chunks(folder, count, shape):
 def _read_journal(path):
     """Read `start -> checksum`; a line that a killed run left unfinished is ignored."""
     noted = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
             start, checksum = json.loads(line)
-        except ValueError:
+            noted[start] = checksum
+        except (ValueError, TypeError):
             continue
-        noted[start] = checksum
     return noted
 
 
 def _full_disk(folder, count, shape):
-    need, free = count * _row_bytes(shape) / 2**20, shutil.disk_usage(folder.parent).free / 2**20
+    there = next(parent for parent in folder.parents if parent.exists())
+    need, free = count * _row_bytes(shape) / 2**20, shutil.disk_usage(there).free / 2**20
     return OSError(
         errno.ENOSPC,
         f"keeping these features needs {need:.0f} MiB, and the disk has {free:.0f} MiB free. What is finished is kept; "
         "make room, set TLTEACH_CACHE to a folder on another disk, or pass store=None. Received: a full disk",
+        str(folder),
+    )
+
+
+def _no_place(folder, error):
+    return OSError(
+        error.errno,
+        "features are kept in a folder that must be there and be writable. Set TLTEACH_CACHE to another folder, "
+        f"or pass store=None to keep nothing. Received: {error.strerror}",
         str(folder),
     )

@@ -5,7 +5,7 @@ import time
 import keras
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tlteach.data import Split
 
@@ -39,7 +39,9 @@ class Rows(keras.utils.PyDataset):
 
     def _shuffle(self):
         n = len(self.y)
-        self.order = np.arange(n) if self.seed is None else np.random.default_rng([self.seed, self.epoch]).permutation(n)
+        self.order = (
+            np.arange(n) if self.seed is None else np.random.default_rng([self.seed, self.epoch]).permutation(n)
+        )
 
 
 class KeepBest(keras.callbacks.Callback):

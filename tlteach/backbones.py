@@ -26,7 +26,10 @@ _STANDARDISED = (
     [1 / (255 * s) for s in (0.229, 0.224, 0.225)],
     [-m / s for m, s in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)],
 )
+_EFFICIENTNET = [s**-0.5 for s in (0.229, 0.224, 0.225)]
 _PREPROCESSING = {"caffe": _CAFFE, "tf": _MINUS_ONE_TO_ONE, "torch": _STANDARDISED, "none": None}
+# Files that Keras keeps under another name than the one it fetches.
+_FILED_AS = {f"NASNet-{size}-no-top.h5": f"nasnet_{size}_no_top.h5" for size in ("mobile", "large")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,16 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     return Backbone(row["name"], size, model, input_size, source)
 
 
+def default_input_size(name, size=None, *, weights="default"):
+    """Return the `(height, width)` in pixels that `load_backbone` would choose.
+
+    Args:
+        name, size, weights: As in `load_backbone`.
+    """
+    row = _row(name)
+    return MINI_INPUT if _choose_size(row["name"], size, weights) == "mini" else (int(row["input_size"]),) * 2
+
+
 def list_backbones():
     """List the backbones that can be loaded, a row each.
 
@@ -192,7 +205,7 @@ def _existing(weights):
     path = Path(weights).expanduser()
     if not path.is_file():
         raise ValueError(
-            f"weights must be 'default', 'imagenet', None or an existing file. Received: {str(weights)!r}, no such file."
+            f"weights must be 'default', 'imagenet', None or an existing file. Received: {str(weights)!r}."
         )
     return path
 
@@ -216,9 +229,10 @@ def _with_imagenet(application, build, name):
         if "fetch" not in str(error) or not url:
             raise
         file = url[0].rstrip(":,.").rsplit("/", 1)[-1]
+        kept = Path(keras.config.keras_home()) / "models" / _FILED_AS.get(file, file)
         raise OSError(
             f"the ImageNet weights of {name} could not be fetched: wanted {file} from {url[0].rstrip(':,.')}. "
-            f"Put that file into {Path(keras.config.keras_home()) / 'models'} by hand, or give its path as weights=. "
+            f"Put that file by hand at {kept}, or give its path as weights=. "
             f"The mini size ({', '.join(MINIS)}) needs no download."
         ) from error
 
@@ -231,11 +245,14 @@ def _flatten(plain, preprocessing, input_size):
     without `training=`.
     """
     pixels = keras.Input((None, None, 3), name="pixels")
-    x = keras.ops.image.resize(pixels, input_size, antialias=True)
-    outputs = {}
+    x = _named(keras.ops.image.resize(pixels, input_size, antialias=True), "resize")
+    outputs, unscaled = {}, _unscaled(plain)
 
     def call(layer, *args, **kwargs):
-        outputs[layer.name] = layer(*args, **kwargs)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+        x = layer(*args, **kwargs)
+        outputs[layer.name] = _as_published(x) if layer.name in unscaled else x
         return outputs[layer.name]
 
     keras.models.clone_model(plain, input_tensors=_preprocess(x, preprocessing), call_function=call)
@@ -246,13 +263,31 @@ def _flatten(plain, preprocessing, input_size):
     return model
 
 
+def _unscaled(plain):
+    """Name what EfficientNet's published weights expect scaled, which Keras does only where it fetches them itself."""
+    kinds = [type(layer) for layer in plain.layers[:4]]
+    if not plain.name.startswith("efficientnetb") or kinds.count(keras.layers.Rescaling) != 1:
+        return []
+    return [layer.name for layer in plain.layers if isinstance(layer, keras.layers.Normalization)]
+
+
+def _as_published(x):
+    return keras.layers.Rescaling(_EFFICIENTNET, name="published_scale")(x)
+
+
 def _preprocess(x, preprocessing):
     recipe = _PREPROCESSING[preprocessing]
     if recipe is None:  # the network rescales inside (EfficientNet, ConvNeXt, MobileNetV3)
         return x
     flip, scale, offset = recipe
-    x = keras.ops.flip(x, axis=-1) if flip else x
+    x = _named(keras.ops.flip(x, axis=-1), "flip") if flip else x
     return keras.layers.Rescaling(scale, offset, name="preprocess")(x)
+
+
+def _named(tensor, name):
+    """Name the operation that made a tensor: Keras numbers operations, and names are how we find them."""
+    tensor._keras_history.operation.name = name
+    return tensor
 
 
 def application_preprocess(name):

@@ -1,6 +1,7 @@
 """Data: pictures with labels in three splits, from the lessons' data sets or a folder of one's own."""
 
 import hashlib
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from tlteach import _pictures
 from tlteach._assets import check_size, default_size, shipped
-from tlteach._folders import read_folder
+from tlteach._folders import named, read_folder, read_test
 
 _THREADS = 4
 
@@ -87,7 +88,8 @@ class Split(keras.utils.PyDataset):
         shapes = {p.shape for p in pictures}
         if len(shapes) > 1:
             raise ValueError(
-                f"a batch needs pictures of one size. Received: {len(shapes)} sizes; ask for one with .sized((224, 224))."
+                f"a batch needs pictures of one size. Received: {len(shapes)} sizes; "
+                "ask for one with .sized((224, 224))."
             )
         return np.stack(pictures).astype("float32") if pictures else np.zeros((0, *(self.size or (1, 1)), 3))
 
@@ -200,6 +202,35 @@ def from_folder(path, *, val=0.2, test=0.2, seed=0):
     return Splits(**parts, name=root.name)
 
 
+def with_test_folder(splits, path):
+    """Replace the test split by a folder of the same classes.
+
+    Pictures that stand in the test folder too, equal or nearly so, are left out
+    of training and validation with a warning.
+
+    Args:
+        splits: `Splits`.
+        path: A folder for each class.
+
+    Returns:
+        `Splits`.
+
+    Raises:
+        FileNotFoundError: If the folder is missing.
+        ValueError: If its classes are others, or it has no pictures.
+    """
+    table, root = read_test(path, splits.classes)
+    whole = replace(splits, test=_files(table, splits.classes, root))
+    leaks = check_leakage(whole)
+    leaks = set(leaks.loc[leaks["other_split"] == "test", "path"])
+    if leaks:
+        warnings.warn(
+            f"{len(leaks)} pictures stand in the test folder too and are left out: {named(leaks)}", stacklevel=3
+        )
+    kept = {part: np.flatnonzero(~getattr(whole, part).table["path"].isin(leaks)) for part in ("train", "val")}
+    return replace(whole, **{part: getattr(whole, part).take(rows) for part, rows in kept.items()})
+
+
 def _files(table, classes, root):
     return Split([root / p for p in table["path"]], table.drop(columns="split"), classes)
 
@@ -228,7 +259,7 @@ def subset(splits, labels, *, seed=0, val=0.25):
         raise ValueError(
             f"labels must be {2 * classes} (two a class) to {available} (all there are). Received: {labels}."
         )
-    for_val = min(max(classes, round(labels * val)), splits.val.num_examples)
+    for_val = min(max(classes, round(labels * val)), labels - classes, splits.val.num_examples)
     for_train = min(labels - for_val, splits.train.num_examples)
     drawn = {"train": for_train, "val": labels - for_train}
     return replace(splits, **{part: _draw(getattr(splits, part), n, seed) for part, n in drawn.items()})

@@ -90,6 +90,8 @@ def predict(model, split):
     operations = [op.name for op in model.operations]
     if RESIZE in operations:
         return activations(model, model.output._keras_history.operation.name, split, store=None)
+    size = tuple(model.input_shape[1:3])
+    split = split.sized(size) if all(size) else split
     batches = [np.asarray(model.predict_on_batch(split[i][0])) for i in range(len(split))]
     return np.concatenate(batches) if batches else np.zeros((0, len(split.classes)))
 
@@ -116,7 +118,8 @@ def _per_class(split, predicted):
         split.labels, predicted, labels=range(len(split.classes)), zero_division=0
     )
     return pd.DataFrame(
-        dict(zip(["precision", "recall", "f1", "n"], measured, strict=True)), index=pd.Index(split.classes, name="class")
+        dict(zip(["precision", "recall", "f1", "n"], measured, strict=True)),
+        index=pd.Index(split.classes, name="class"),
     )
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tlteach._assets import cache_dir
 from tlteach._stages import tensor_of
@@ -166,7 +166,9 @@ def _key(split, prefix, size):
         for op in prefix.operations
         if not isinstance(op, keras.layers.InputLayer)
     ]
-    told = hashlib.sha256(json.dumps([layers, list(size), split.fingerprint, keras.backend.backend()], default=str).encode())
+    told = hashlib.sha256(
+        json.dumps([layers, list(size), split.fingerprint, keras.backend.backend()], default=str).encode()
+    )
     for array in prefix.get_weights():
         told.update(np.ascontiguousarray(array))
     return told.hexdigest()[:40]
@@ -192,7 +194,9 @@ class _Extraction:
 
     def _run(self, pictures):
         missing = self.split.batch_size - len(pictures)  # one batch shape means one compilation
-        padded = np.concatenate([pictures, np.zeros((missing, *pictures.shape[1:]), "float32")]) if missing else pictures
+        padded = (
+            np.concatenate([pictures, np.zeros((missing, *pictures.shape[1:]), "float32")]) if missing else pictures
+        )
         features = np.asarray(self.prefix.predict_on_batch(padded))[: len(pictures)]
         if self.bar is not None:
             self.bar.update(len(pictures))

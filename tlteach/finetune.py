@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tlteach._stages import HEAD, boundary_before, cut, find_stages
+from tlteach._stages import HEAD, boundary_before, cut, find_stages, tensor_of
 from tlteach._training import KeepBest, Progress, Rows
 from tlteach.features import RESIZE, activations
 from tlteach.freezing import Proof, freeze
@@ -156,15 +156,14 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
 def _check_model(model, data):
     if model.output_shape[-1] != len(data.classes):
         raise ValueError(
-            f"the model must have an output for each of {len(data.classes)} classes. Received: {model.output_shape[-1]}."
+            f"the model must have an output for each of {len(data.classes)} classes. "
+            f"Received: {model.output_shape[-1]}."
         )
 
 
 def _fit(part, rows, phase, callbacks, seed):
     """Compile for this phase, once, and fit; return whether Ctrl-C ended it."""
-    part.compile(
-        keras.optimizers.Adam(phase.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
+    part.compile(keras.optimizers.Adam(phase.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     train = Rows(*rows["train"], batch_size=phase.batch_size, seed=seed)
     val = Rows(*rows["val"], batch_size=phase.batch_size)
     keep, progress = callbacks[0], Progress(phase)
@@ -187,7 +186,7 @@ def _cut(model, data, phase, store):
     """Return the part that is trained, `{split: (x, y)}` for it, and a line that says why."""
     start, why = _where(model, data, phase)
     if start is None:
-        rows = {name: (split, split.labels) for name, split in data.parts().items() if name != "test"}
+        rows = {name: (_at_input(model, getattr(data, name)), getattr(data, name).labels) for name in ("train", "val")}
         return model, rows, {"cut at": "input", "why": why}
     part = cut(model, start)
     rows = {}
@@ -217,7 +216,11 @@ def _pooled(model):
     return "head_pool" if "head_pool" in names else boundary_before(model, HEAD)
 
 
-def _pictures_for(model, split):
-    from tlteach._stages import tensor_of
+def _at_input(model, split):
+    """A model of one's own gets pictures of the size that it wants, if it wants one."""
+    size = tuple(model.input_shape[1:3])
+    return split.sized(size) if all(size) else split
 
+
+def _pictures_for(model, split):
     return split.sized(tuple(tensor_of(model, RESIZE).shape[1:3]))

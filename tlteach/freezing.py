@@ -93,7 +93,8 @@ class Proof:
     def __init__(self, model, expected):
         self.model = model
         self.may_move = {id(v) for v in expected}
-        self.before = {id(v): _digest(v) for v in model.variables}
+        # weights, not variables: the state of a random generator (dropout, augmentation) may move
+        self.before = {id(v): _digest(v) for v in model.weights}
 
     def check(self):
         """Raise if a frozen variable moved, or a stage that should have been trained did not.
@@ -101,8 +102,8 @@ class Proof:
         Raises:
             RuntimeError: Naming the variables.
         """
-        moved = {id(v) for v in self.model.variables if self.before.get(id(v)) != _digest(v)}
-        wrong = [v.path for v in self.model.variables if id(v) in moved - self.may_move]
+        moved = {id(v) for v in self.model.weights if self.before.get(id(v)) != _digest(v)}
+        wrong = [v.path for v in self.model.weights if id(v) in moved - self.may_move]
         if wrong:
             raise RuntimeError(f"frozen variables must not move. Received: {len(wrong)} that did: {_name(wrong)}.")
         idle = [stage for stage, own in self._by_stage().items() if own and not own & moved]

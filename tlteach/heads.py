@@ -4,22 +4,23 @@ import keras
 import numpy as np
 
 from tlteach.features import Features
+from tlteach.freezing import freeze_batchnorm
 
 _STRENGTHS = 10.0 ** np.arange(-5, 2)  # inverse L2 strengths tried, for standardised features
 _FOLDS = 5
 
 
-def linear_probe(features, *, strength=None, seed=0):
+def linear_probe(features, *, with_val=False, strength=None, seed=0):
     """Fit a linear classifier on fixed features, to its optimum.
 
     Multinomial logistic regression on standardised features with an L2 penalty.
-    The penalty is chosen by cross-validation over all labels that may be
-    learned from, training and validation, and the probe is then fitted on them
-    all; the test split is not looked at. Standardising is folded into the
-    weights, so the probe takes features as they come.
+    The penalty is chosen by cross-validation on what it learns from. Standardising
+    is folded into the weights, so the probe takes features as they come.
 
     Args:
         features: `Features`, or `(x, y)` with `x` `(n, features)` and `y` `(n,)` integers from 0.
+        with_val: Whether to learn from the validation split too. Not before
+            `fine_tune`, which needs that split to be unseen in order to choose.
         strength: Inverse L2 strength; chosen by cross-validation if `None`.
         seed: Seed of the folds.
 
@@ -40,7 +41,7 @@ def linear_probe(features, *, strength=None, seed=0):
         Alain and Bengio 2016, Understanding intermediate layers using linear
         classifier probes; lesson 01.
     """
-    x, y, classes = _labelled(features)
+    x, y, classes = _labelled(features, with_val)
     x, mean, scale = _standardise(x)
     x, basis = _rotate(x)
     strength = _choose_strength(x, y, seed) if strength is None else strength
@@ -50,10 +51,11 @@ def linear_probe(features, *, strength=None, seed=0):
     return _dense(kernel, bias - mean @ kernel)
 
 
-def _labelled(features):
+def _labelled(features, with_val):
     if isinstance(features, Features):
-        x = np.concatenate([features.train.x, features.val.x])
-        y, classes = np.concatenate([features.train.y, features.val.y]), len(features.classes)
+        parts = [features.train, features.val] if with_val else [features.train]
+        x, y = np.concatenate([p.x for p in parts]), np.concatenate([p.y for p in parts])
+        classes = len(features.classes)
     else:
         x, y = np.asarray(features[0]), np.asarray(features[1])
         classes = int(y.max(initial=0)) + 1
@@ -156,8 +158,6 @@ def attach_head(backbone, head, *, pooling="avg", dropout=0.0):
     Reference:
         Lesson 01.
     """
-    from tlteach.freezing import freeze_batchnorm
-
     pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[pooling]
     x = pool(name="head_pool")(backbone.model.output)
     x = keras.layers.Dropout(dropout, name="head_dropout")(x) if dropout else x

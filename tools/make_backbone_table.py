@@ -1,6 +1,6 @@
 """Write `tlteach/backbones.csv`: every image model of Keras Applications, measured by building it.
 
-    python tools/make_backbone_table.py
+python tools/make_backbone_table.py
 """
 
 import csv

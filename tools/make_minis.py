@@ -84,7 +84,9 @@ def teacher_features(x, weights, path):
             weights=weights, include_top=False, pooling="avg", input_shape=(TEACHER_SIZE, TEACHER_SIZE, 3)
         )
         run = tf.function(lambda b: teacher(tf.image.resize(b, [TEACHER_SIZE] * 2) / 127.5 - 1.0))
-        batches = [run(tf.constant(x[i : i + 100], tf.float32)).numpy() for i in tqdm(range(0, len(x), 100), desc="teacher")]
+        batches = [
+            run(tf.constant(x[i : i + 100], tf.float32)).numpy() for i in tqdm(range(0, len(x), 100), desc="teacher")
+        ]
         features = np.concatenate(batches)
         features = (features - features.mean(0)) / (features.std(0) + 1e-3)
         np.save(path, features.astype("float16"))

@@ -70,16 +70,17 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 yield row["path"], {"image": pixels, "image/filename": row["path"], "label": row["label"], **attributes}
 
     def _photographs(self, path):
-        """Yield the photographs that are readable JPEG files, decoded once."""
+        """Yield the photographs that are readable JPEG files, byte for byte."""
         skipped = 0
         with zipfile.ZipFile(path) as archive:
             for name in sorted(n for n in archive.namelist() if MEMBER.fullmatch(n)):
-                pixels = read_jpeg(archive.read(name))
-                if pixels is None:
+                data = archive.read(name)
+                if read_jpeg(data) is None:
                     skipped += 1
                     continue
                 label = MEMBER.fullmatch(name).group(1).lower()
-                yield name, {"image": pixels, "image/filename": name, "label": label}
+                # the file's own bytes: encoding the pixels again would change them
+                yield name, {"image": io.BytesIO(data), "image/filename": name, "label": label}
         logging.info("cats_vs_dogs: %d files left out, as they are not readable JPEG", skipped)
 
 

@@ -1,0 +1,244 @@
+# %% [markdown]
+# # 01 A first transfer
+#
+# A network that has never seen a cat or a dog learns to tell them apart from ten
+# labelled pictures, because it has seen many other things.
+#
+# **You will**
+#
+# - train a network from scratch on 10, 40 and 160 labelled pictures,
+# - give the same labels to a *pretrained* network, first frozen, then fine-tuned,
+# - read the three benefits of transfer off your own run.
+#
+# **Time** 3 minutes in mini size on two cores. **Before** Python, and what a
+# convolutional network is. No download: data and weights ship with `tlteach`. With
+# `TLTEACH_SIZE=full` the same cells use ImageNet weights and real photographs.
+
+# %%
+import time
+
+import keras
+import pandas as pd
+from tqdm import tqdm
+
+import tlteach as tl
+
+# %% [markdown]
+# ## The target task
+#
+# Two classes, three splits. We *learn* from the training split, *choose* with the
+# validation split, and look at the test split only to report.
+
+# %%
+pets = tl.load_dataset("cats_vs_dogs")
+pets
+
+# %%
+tl.plot_pictures(pets.train, range(0, pets.train.num_examples, pets.train.num_examples // 12), columns=6)
+# %% [markdown]
+# Some are hard: turned, dark, half hidden. Is no test picture a copy of a training picture?
+
+# %%
+len(tl.check_leakage(pets))
+
+# %% [markdown]
+# ## The source
+#
+# The **backbone** is VGG16 without its last layers. It learned on photographs of other
+# things; its *stages* `block1` to `block5` go from edges to parts of objects. It takes
+# raw pixels: resizing and preprocessing are inside.
+
+# %%
+vgg = tl.load_backbone("vgg16")
+vgg
+
+# %%
+tl.trainable_table(vgg.model)
+
+# %% [markdown]
+# ## Predict before you run
+#
+# Write down your guess of the test accuracy for each cell (a coin gets 50 %):
+#
+# | labels | from scratch | frozen features | fine-tuned |
+# |---|---|---|---|
+# | 10 | ? | ? | ? |
+# | 40 | ? | ? | ? |
+# | 160 | ? | ? | ? |
+#
+# Our own prediction: features of the backbone are worth most when labels are few;
+# with more labels the network from scratch catches up; fine-tuning pays only when
+# there are labels enough to steer it.
+#
+# ## Three ways to use the same labels
+#
+# **From scratch**: a small network that begins at random and learns everything from
+# these labels. We give it a fair chance: few layers, mirrored pictures, many epochs.
+
+
+# %%
+def small_network():
+    return keras.Sequential(
+        [
+            keras.Input((*vgg.input_size, 3)),
+            keras.layers.RandomFlip("horizontal"),
+            keras.layers.Rescaling(1 / 127.5, offset=-1),
+            keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+            keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
+            keras.layers.Conv2D(64, 3, strides=2, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+
+
+def from_scratch(few, seed):
+    everything = tl.Phase(("all",), epochs=40, learning_rate=1e-3, patience=12, batch_size=16)
+    return tl.fine_tune(small_network(), few, [everything], seed=seed).model
+
+
+# %% [markdown]
+# **Frozen features**: the backbone is run once, and a linear probe is solved on what
+# comes out. Nothing of the backbone changes.
+
+
+# %%
+def frozen_features(few, seed):
+    probe = tl.linear_probe(tl.extract_features(vgg, few), seed=seed)
+    return tl.attach_head(vgg, probe)
+
+
+# %% [markdown]
+# **Fine-tuned**: start from that probe, then let the last stage move too, gently. If
+# validation does not get better, the beginning is put back.
+
+
+# %%
+def fine_tuned(few, seed):
+    fresh = tl.load_backbone("vgg16")  # its own copy: the others must stay frozen
+    probe = tl.linear_probe(tl.extract_features(fresh, few), seed=seed)
+    model = tl.attach_head(fresh, probe)
+    return tl.fine_tune(model, few, tl.gradual_unfreezing(fresh, stages=1), seed=seed).model
+
+
+# %% [markdown]
+# ## The experiment
+#
+# Labels cost money, so we count all of them: a quarter of the labels are for
+# validation. Each cell of the table is run with three seeds, each with other labels.
+
+# %%
+strategies = {"from scratch": from_scratch, "frozen features": frozen_features, "fine-tuned": fine_tuned}
+plan = [(labels, seed, name) for labels in (10, 40, 160) for seed in range(3) for name in strategies]
+
+# %%
+rows = []
+for labels, seed, name in tqdm(plan):
+    keras.utils.set_random_seed(seed)
+    few, started = tl.subset(pets, labels, seed=seed), time.perf_counter()
+    model = strategies[name](few, seed)
+    seconds = time.perf_counter() - started
+    report = tl.evaluate(model, pets.test)
+    rows.append({"strategy": name, "labels": labels, "seed": seed, "accuracy": report.accuracy, "seconds": seconds})
+results = pd.DataFrame(rows)
+
+# %%
+tl.plot_label_curve(results)
+# %% [markdown]
+# The line is the mean of the seeds, the band reaches from the worst to the best. Where
+# bands overlap, this run does not decide between two ways.
+
+# %%
+results.pivot_table(index="labels", columns="strategy", values="accuracy", aggfunc=["mean", "min", "max"]).round(3)
+
+# %% [markdown]
+# ## The three benefits of transfer
+#
+# A pretrained network can give a **higher start** (with next to no labels), a **steeper
+# slope** (fewer labels to the same accuracy) and a **higher asymptote** (with all the
+# labels there are). They are not the same thing, and one may come without the other.
+
+# %%
+mean = results.groupby(["strategy", "labels"])["accuracy"].mean().unstack()
+gain = mean.loc["frozen features"] - mean.loc["from scratch"]
+start, asymptote = gain[10], gain[160]
+
+# %%
+scratch_at_160 = mean.loc["from scratch", 160]
+enough = [labels for labels in (10, 40, 160) if mean.loc["frozen features", labels] >= scratch_at_160]
+slope = 160 / min(enough) if enough else 0.0
+
+# %%
+benefits = pd.Series(
+    {"start (points)": 100 * start, "slope (times fewer labels)": slope, "asymptote (points)": 100 * asymptote}
+)
+benefits.round(1)
+
+# %% [markdown]
+# Slope is read off three label counts, so it is a coarse number: the frozen features
+# needed at most a `slope`-th of the labels for what scratch reached with 160.
+#
+# ## What it cost
+
+# %%
+tl.plot_seconds(results)
+# %% [markdown]
+# The probe is the cheapest: the backbone runs once over the few pictures, and the
+# rest is solving one convex problem. No step size, no epochs, nothing to tune.
+#
+# ## Did it happen as predicted?
+#
+# Compare your table with the run. The claims of this lesson are checked here; if your
+# run does not bear one out, this cell says so instead of the text pretending.
+
+# %%
+print(tl.claim("start: gain of frozen features at 10 labels", start, 0.02, 0.5))
+print(tl.claim("asymptote: gain of frozen features at 160 labels", asymptote, 0.02, 0.5))
+print(tl.claim("slope: times fewer labels", slope, 4, 16))
+
+# %%
+tuned = mean.loc["fine-tuned"] - mean.loc["frozen features"]
+print(tl.claim("gain of fine-tuning over the probe at 10 labels", tuned[10], -0.05, 0.1))
+print(tl.claim("gain of fine-tuning over the probe at 160 labels", tuned[160], -0.05, 0.15))
+
+# %% [markdown]
+# **Why?** Scratch must find out from a handful of pictures what an edge, fur or an ear
+# is, *and* which of them tell cats from dogs. The backbone brings the first part.
+#
+# **Why does fine-tuning add so little here?** With few labels, the last stage has far
+# more weights than there are pictures. `fine_tune` keeps a change only when the
+# validation loss falls, so it seldom does harm, and just as seldom wonders.
+#
+# ## Look at the mistakes
+
+# %%
+best = frozen_features(tl.subset(pets, 160), seed=0)
+report = tl.evaluate(best, pets.test)
+tl.plot_confusion(report)
+# %%
+worst = report.mistakes().head(6)
+tl.plot_pictures(pets.test, worst.index, titles=[f"{p:.0%} {c}" for p, c in zip(worst.probability, worst.predicted)])
+# %%
+tl.save_results("01_first_transfer", results, start=start, slope=slope, asymptote=asymptote)
+
+# %% [markdown]
+# ## Summary
+#
+# - A **backbone** learned elsewhere, a **head** for the new task.
+# - With few labels: frozen features and a solved probe. It is also the fastest way.
+# - Transfer has three benefits: start, slope, asymptote. Say which one you mean.
+# - One run is an anecdote. Draw the spread.
+#
+# ## Try it yourself
+#
+# 1. Load the backbone with `weights=None`: the random twin. How much of the gain is the
+#    architecture, and how much what was learned?
+# 2. Take the features of an earlier stage: `extract_features(vgg, few, layer="block3")`.
+# 3. Use your own folder: `tlteach fit FOLDER --out my-model`.
+#
+# ## References
+#
+# - Razavian et al. 2014, *CNN Features off-the-shelf: an Astounding Baseline for Recognition*.
+# - Torrey and Shavlik 2009, *Transfer Learning* (the three benefits).
+# - Kumar et al. 2022, *Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution*.
+# - Simonyan and Zisserman 2015, *Very Deep Convolutional Networks* (VGG16).

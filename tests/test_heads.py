@@ -1,0 +1,185 @@
+"""Heads: the probe is scikit-learn's solution, and the joined model is backbone and head."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import close, full_backbone, pixels, shaken
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import tlteach as tl
+from tlteach.features import Features, Part
+
+
+def blobs(n, d, classes, seed=0):
+    """Overlapping clouds of points in `d` dimensions of very different scales."""
+    random = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    x = random.normal(size=(n, d)) + 0.7 * random.normal(size=(classes, d))[y]
+    return (x * random.uniform(0.01, 100, d) + random.normal(size=d) * 10).astype("float32"), y
+
+
+def solved(x, y, strength):
+    """scikit-learn's own solution, to high precision."""
+    solver = LogisticRegression(C=strength, max_iter=100_000, tol=1e-9)
+    return make_pipeline(StandardScaler(), solver).fit(x.astype("float64"), y)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("n, d", [(40, 100), (200, 10)])
+@pytest.mark.parametrize("strength", [1e-3, 1.0, 10.0])
+def test_the_probe_is_scikit_learns(n, d, classes, strength):
+    x, y = blobs(n, d, classes)
+    probe = tl.linear_probe((x, y), strength=strength)
+    unseen = blobs(50, d, classes, seed=1)[0]
+    for points in (x, unseen):
+        expected = solved(x, y, strength).predict_proba(points.astype("float64"))
+        assert np.abs(np.asarray(probe(points)) - expected).max() < 1e-4
+
+
+def test_a_probe_is_a_keras_model_on_features():
+    probe = tl.linear_probe(blobs(40, 7, 3))
+    assert isinstance(probe, keras.Model) and probe.input_shape == (None, 7) and probe.output_shape == (None, 3)
+    assert np.allclose(np.asarray(probe(blobs(5, 7, 3)[0])).sum(1), 1)
+
+
+def test_the_chosen_strength_is_the_one_that_predicts_best():
+    x, y = blobs(60, 200, 2)
+    rng = np.random.default_rng(0)
+    unlearnable = rng.permutation(y)  # labels that mean nothing: the strongest penalty is best
+    flat = np.asarray(tl.linear_probe((x, unlearnable))(x))
+    assert np.abs(flat - 0.5).max() < 0.1 < np.abs(np.asarray(tl.linear_probe((x, y))(x)) - 0.5).min()
+
+
+def test_a_probe_is_the_same_each_time():
+    x, y = blobs(60, 20, 3)
+    first, again = (tl.linear_probe((x, y), seed=1).get_weights() for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("absent", [0, 1, 2])
+def test_a_class_without_an_example_gets_no_probability(absent):
+    x, y = blobs(60, 5, 3)
+    part = Part(x[y != absent], y[y != absent])
+    nothing = Part(x[:0], y[:0])
+    probe = tl.linear_probe(Features(part, nothing, nothing, ["a", "b", "c"]), strength=1.0)
+    found, seen = np.asarray(probe(x)), [c for c in range(3) if c != absent]
+    assert found.shape == (60, 3) and found[:, absent].max() < 1e-6
+    assert np.abs(found[:, seen] - solved(part.x, part.y, 1.0).predict_proba(x.astype("float64"))).max() < 1e-4
+
+
+def test_the_probe_learns_from_what_it_may():
+    x, y = blobs(90, 5, 3)
+    features = Features(Part(x[:40], y[:40]), Part(x[40:70], y[40:70]), Part(x[70:], y[70:]), ["a", "b", "c"])
+    for with_val, rows in ((False, 40), (True, 70)):
+        found = tl.linear_probe(features, with_val=with_val, strength=0.1)(x)
+        assert np.abs(found - solved(x[:rows], y[:rows], 0.1).predict_proba(x.astype("float64"))).max() < 1e-4
+
+
+def test_constant_features_say_nothing():
+    x, y = blobs(60, 5, 2)
+    with_constants = np.concatenate([x, np.zeros((60, 1)), np.full((60, 1), 1e6)], axis=1).astype("float32")
+    probe = tl.linear_probe((with_constants, y), strength=1.0)
+    assert np.abs(probe(with_constants) - solved(x, y, 1.0).predict_proba(x.astype("float64"))).max() < 1e-4
+
+
+def test_nothing_but_constant_features():
+    probe = tl.linear_probe((np.zeros((10, 3), "float32"), np.array([0, 1] * 5)))
+    assert np.allclose(probe(np.zeros((2, 3))), 0.5, atol=1e-3)
+
+
+def test_two_pictures_are_enough_for_a_probe():
+    probe = tl.linear_probe((np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1])))
+    assert np.asarray(probe(np.array([[0.0, 1.0], [1.0, 0.0]]))).argmax(1).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("labels", [[1, 1, 1], []])
+def test_one_class_is_no_task(labels):
+    with pytest.raises(ValueError, match=rf"a probe needs at least two classes. Received: labels of {len(set(labels))}"):
+        tl.linear_probe((np.zeros((len(labels), 2)), np.array(labels, int)))
+
+
+def test_whole_maps_are_flattened():
+    x, y = blobs(40, 12, 2)
+    flat, maps = (tl.linear_probe((a, y), strength=1.0) for a in (x, x.reshape(40, 2, 2, 3)))
+    assert close(maps(x), flat(x))
+
+
+# joining
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    keras.utils.set_random_seed(0)
+    return shaken(tl.load_backbone("resnet50", "mini", weights=None))
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_the_joined_model_is_the_probe_on_features(resnet, pooling):
+    pictures, y = pixels(12), np.arange(12) % 3
+    features = np.array(tl.extract_features(resnet, pictures, pooling=pooling, store=None))
+    probe = tl.linear_probe((features, y), strength=1.0)
+    model = tl.attach_head(resnet, probe, pooling=pooling)
+    assert np.abs(np.asarray(model.predict_on_batch(pictures)) - np.asarray(probe(features))).max() < 1e-5
+
+
+def test_a_head_is_copied_and_a_backbone_shared(resnet):
+    probe = tl.linear_probe(blobs(20, 512, 2))
+    model = tl.attach_head(resnet, probe)
+    kept = probe.get_weights()
+    head = model.get_layer("head")
+    assert np.array_equal(head.kernel, kept[0]) and np.array_equal(head.bias, kept[1])
+    head.kernel.assign(head.kernel + 1)
+    assert np.array_equal(probe.get_weights()[0], kept[0])
+    name = "conv5_block3_3_conv"
+    assert model.get_layer(name).kernel is resnet.model.get_layer(name).kernel
+
+
+def test_a_number_makes_a_random_linear_head(resnet):
+    for number in (4, np.int64(4)):
+        model = tl.attach_head(resnet, number)
+        assert model.output_shape == (None, 4)
+        assert [v.shape for v in model.get_layer("head").weights] == [(512, 4), (4,)]
+
+
+def test_every_batchnorm_is_frozen_by_joining(resnet):
+    layers = [x for x in tl.attach_head(resnet, 2).layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert layers and not any(layer.trainable for layer in layers)
+
+
+def test_heads_of_ones_own(resnet):
+    x = keras.Input((512,))
+    hidden = keras.layers.Dense(512, "relu")(x)
+    joined = keras.layers.Add()([x, hidden])
+    branched = keras.Model(x, keras.layers.Dense(3, "softmax")(joined))
+    stacked = keras.Sequential([keras.Input((512,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
+    pictures = pixels(3)
+    features = tl.extract_features(resnet, pictures, store=None)
+    for head in (branched, stacked):
+        model = tl.attach_head(resnet, head)
+        assert np.abs(model.predict_on_batch(pictures) - head.predict_on_batch(features)).max() < 1e-5
+        assert len(tl.freeze(model, ["head"])) == 4
+        assert not {id(v) for v in head.weights} & {id(v) for v in model.weights}
+
+
+def test_a_head_of_the_wrong_width(resnet):
+    with pytest.raises(ValueError, match=r"the head must take the backbone's 512 features. Received: a head for 7\."):
+        tl.attach_head(resnet, tl.linear_probe(blobs(20, 7, 2)))
+
+
+def test_an_unknown_pooling(resnet):
+    with pytest.raises(ValueError, match=r"pooling must be 'avg' or 'max'. Received: 'sum'\."):
+        tl.attach_head(resnet, 2, pooling="sum")
+
+
+def test_dropout_is_part_of_the_head(resnet):
+    model = tl.attach_head(resnet, 2, dropout=0.5)
+    assert model.get_layer("head_dropout").rate == 0.5
+    assert len(tl.freeze(model, ["head"])) == 2
+
+
+def test_two_heads_on_one_backbone():
+    backbone = full_backbone("vgg16")
+    one, other = tl.attach_head(backbone, 2), tl.attach_head(backbone, 3)
+    assert (one.output_shape, other.output_shape) == ((None, 2), (None, 3))

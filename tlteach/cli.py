@@ -1,0 +1,143 @@
+"""The command line: `tlteach lessons`, `run`, `fit` and `predict`."""
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Learn transfer learning with Keras: run the lessons, and fit a model to a folder of your own pictures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Size = Annotated[str | None, typer.Option(help="mini (ships with the package) or full (downloads). [default: mini]")]
+Out = Annotated[Path, typer.Option(help="Folder for what it leaves.")]
+
+
+@contextlib.contextmanager
+def _quiet_start():
+    """Keep TensorFlow's start-up notes, written past Python, off a learner's screen."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _start_keras():
+    with _quiet_start():
+        import keras
+
+        keras.ops.zeros(1)  # the first operation starts the device
+
+
+@app.command()
+def lessons():
+    """List the lessons: number, title, and minutes in mini size on two cores."""
+    from tlteach.lessons import list_lessons
+
+    for lesson in list_lessons():
+        typer.echo(f"{lesson.number}  {lesson.title}  ({lesson.minutes} min)")
+
+
+@app.command()
+def run(
+    lesson: Annotated[str, typer.Argument(help="Number of the lesson, such as 01.")],
+    size: Size = None,
+    out: Out = Path("tlteach-out"),
+):
+    """Run a lesson; leave the notebook with its outputs, a page, and its results.
+
+    Example: tlteach run 01 --out results
+    """
+    from tlteach.lessons import LessonFailed, run_lesson
+
+    try:
+        left = run_lesson(lesson, size=size, out=out)
+    except (LessonFailed, ValueError, OSError) as error:
+        raise _fail(str(error)) from None
+    for path in left:
+        typer.echo(path)
+
+
+@app.command()
+def fit(
+    folder: Annotated[Path, typer.Argument(help="A folder for each class, or train/val/test folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for model.keras, report.json and report.html.")],
+    backbone: Annotated[str, typer.Option(help="Name of the backbone, such as vgg16 or mobilenetv2.")] = "resnet50",
+    size: Size = None,
+    weights: Annotated[
+        str, typer.Option(help="A weights file without top, imagenet, none, or default (what the size ships with).")
+    ] = "default",
+    test: Annotated[Path | None, typer.Option(help="A folder of the same classes to measure on.")] = None,
+    labels: Annotated[int | None, typer.Option(help="How many labelled pictures to use in all. [default: all]")] = None,
+    phases: Annotated[
+        int | None, typer.Option(min=0, help="Stages to fine-tune. [default: one, if validation says that it helps]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
+):
+    """Fit a model to a folder of pictures by the recipe that the lessons recommend.
+
+    Examples:
+
+    tlteach fit pets --out pets-model
+
+    tlteach fit pets --backbone mobilenetv2 --weights imagenet --labels 400 --out pets-model
+    """
+    _start_keras()
+    from tlteach.recipe import fit_folder
+    from tlteach.report import write_report
+
+    wanted = {"name": backbone, "size": size, "weights": None if weights == "none" else weights}
+    try:
+        fitted = fit_folder(folder, wanted, test=test, labels=labels, phases=phases, seed=seed)
+        write_report(fitted, out)
+    except (ValueError, OSError) as error:
+        raise _fail(str(error)) from None
+    low, high = fitted.report.accuracy_interval
+    typer.echo(fitted.decision)
+    typer.echo(f"{fitted.report.accuracy:.1%} of {fitted.report.n} test pictures right ({low:.1%} to {high:.1%}).")
+    typer.echo(f"{out / 'model.keras'}, {out / 'report.json'}, {out / 'report.html'}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="model.keras, as tlteach fit leaves it.")],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+):
+    """Print a JSON line for each picture: path, label, and probabilities by class name.
+
+    Example: tlteach predict pets-model/model.keras holiday/*.jpg
+    """
+    _start_keras()
+    from tlteach.predicting import predict_files
+
+    try:
+        failed = 0
+        for line in predict_files(model, paths):
+            failed += "error" in line
+            typer.echo(json.dumps(line, ensure_ascii=False))
+    except (ValueError, OSError) as error:
+        raise _fail(str(error)) from None
+    if failed:
+        raise _fail(f"{failed} of the files could not be read; the lines with 'error' name them.")
+
+
+def _fail(sentence):
+    typer.echo(f"Error: {sentence}", err=True)
+    return typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

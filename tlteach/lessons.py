@@ -1,0 +1,210 @@
+"""Lessons: list them, run one outside a notebook, and check its claims inside."""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from tlteach._assets import check_size, default_size, shipped
+from tlteach.report import write_beside
+
+
+class LessonFailed(Exception):
+    """A cell of a lesson raised an error; the text is the cell's error."""
+
+
+class ClaimFailed(AssertionError):
+    """A lesson's claim does not hold in this run."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A lesson: its number, title, minutes in mini size on two cores, and source file."""
+
+    number: str
+    title: str
+    minutes: str
+    source: Path
+
+
+def list_lessons():
+    """Return the lessons that are there, in order, as a list of `Lesson`."""
+    return [_describe(path) for path in sorted(shipped("lessons").glob("[0-9][0-9]_*.py"))]
+
+
+def _describe(path):
+    text = path.read_text(encoding="utf-8")
+    title = re.search(r"^# # \d+ (.+)$", text, re.M)[1]
+    minutes = re.search(r"(\d+) minutes", text)[1]
+    return Lesson(path.name[:2], title, minutes, path)
+
+
+def run_lesson(number, *, size=None, out="tlteach-out"):
+    """Run a lesson from its source.
+
+    Args:
+        number: Such as `"01"`.
+        size: `"mini"` or `"full"`; what `TLTEACH_SIZE` says, or mini, if `None`.
+        out: Folder for the notebook with outputs, its HTML page and `NN_name.results.json`.
+
+    Returns:
+        List of the paths that were written.
+
+    Raises:
+        ValueError: If there is no such lesson or size.
+        LessonFailed: If a cell raised an error; the notebook up to there is in `out`.
+    """
+    size = default_size() if size is None else check_size(size)
+    lesson = _find(number)
+    out = Path(out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    stem = lesson.source.stem
+    notebook = read_source(lesson.source)
+    try:
+        _execute(notebook, out, {"TLTEACH_SIZE": size, "TLTEACH_OUT": str(out)}, title=f"lesson {lesson.number}")
+    finally:
+        left = _write(notebook, out, stem)
+    return [*left, out / f"{stem}.results.json"]
+
+
+def _find(number):
+    lessons = {lesson.number: lesson for lesson in list_lessons()}
+    key = str(number).zfill(2)[:2]
+    if key not in lessons:
+        raise ValueError(f"lesson must be one of {', '.join(lessons)}. Received: {number!r}.")
+    return lessons[key]
+
+
+def read_source(path):
+    """Make the notebook of a lesson's source.
+
+    Args:
+        path: A percent-format Python file.
+
+    Returns:
+        A notebook node without outputs; cell ids are numbers, so that the same source gives the same file.
+    """
+    import jupytext
+
+    notebook = jupytext.read(path)
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{index:03d}"
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return notebook
+
+
+def _execute(notebook, folder, environment, *, title):
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    codes = sum(cell.cell_type == "code" for cell in notebook.cells)
+    with tqdm(total=codes, desc=title, unit="cell") as bar, _environment(environment):
+        client = NotebookClient(
+            notebook,
+            timeout=None,
+            resources={"metadata": {"path": str(folder)}},
+            on_cell_executed=lambda **_: bar.update(),
+        )
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            raise LessonFailed(f"{error.ename}: {error.evalue}\n\nin the cell\n\n{_failing_source(notebook)}") from None
+        except DeadKernelError as error:
+            raise LessonFailed(f"the notebook's process ended ({error}); is there enough memory?") from None
+
+
+def _failing_source(notebook):
+    """The source of the cell whose outputs hold an error."""
+    failed = (c.source for c in notebook.cells if any(o.output_type == "error" for o in c.get("outputs", [])))
+    return next(failed, "")
+
+
+class _environment:
+    """Set environment variables for a while: the kernel inherits them."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __enter__(self):
+        self.before = {name: os.environ.get(name) for name in self.values}
+        os.environ.update(self.values)
+
+    def __exit__(self, *_):
+        for name, value in self.before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+
+
+def _write(notebook, out, stem):
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    write_beside(out / f"{stem}.ipynb", nbformat.writes(notebook))
+    write_beside(out / f"{stem}.html", page)
+    return [out / f"{stem}.ipynb", out / f"{stem}.html"]
+
+
+def claim(text, value, low, high):
+    """State what a lesson claims, as a range that this run must meet.
+
+    Args:
+        text: The claim in words.
+        value: What the run measured.
+        low: The least that bears the claim out.
+        high: The most.
+
+    Returns:
+        One line to read, with the value and the range.
+
+    Raises:
+        ClaimFailed: If the value is outside, so that a lesson never claims what did not happen.
+
+    Example:
+        >>> import tlteach as tl
+        >>> tl.claim("transfer gains at least 10 points", 0.18, 0.10, 0.60)
+        'transfer gains at least 10 points: 0.18 (claimed 0.1 to 0.6)'
+    """
+    line = f"{text}: {value:.3g} (claimed {low:g} to {high:g})"
+    if not low <= value <= high:
+        raise ClaimFailed(f"the claim does not hold in this run. {line}. Seeds and machines differ: see the spread.")
+    return line
+
+
+def save_results(name, results, **facts):
+    """Keep a lesson's measured numbers as `NAME.results.json`, when `tlteach run` asks for them.
+
+    Args:
+        name: The lesson's name, such as `"01_first_transfer"`.
+        results: `pandas.DataFrame`, a row a run.
+        **facts: Further numbers and texts.
+    """
+    folder = os.environ.get("TLTEACH_OUT")
+    if folder:
+        rows = pd.DataFrame(results).to_dict(orient="records")
+        text = json.dumps({**facts, "machine": _machine(), "runs": rows}, indent=1, default=float)
+        write_beside(Path(folder) / f"{name}.results.json", text + "\n")
+
+
+def _machine():
+    import platform
+
+    import keras
+
+    return {
+        "cores": os.cpu_count(),
+        "processor": platform.machine(),
+        "python": platform.python_version(),
+        "keras": keras.version(),
+        "backend": keras.backend.backend(),
+        "size": default_size(),
+    }

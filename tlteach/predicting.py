@@ -1,0 +1,41 @@
+"""Predict picture files with a saved model, one after another, through nothing but the model."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tlteach import _pictures
+from tlteach.report import load_model
+
+
+def predict_files(model, paths):
+    """Predict each picture of the paths.
+
+    The model is given the raw pixels as they are in the file: it resizes inside.
+
+    Args:
+        model: Path of a `.keras` file.
+        paths: Pictures, or folders whose pictures are taken.
+
+    Yields:
+        A dict a picture: path, label, probabilities by class name; or path and error.
+    """
+    network, classes = load_model(model)
+    for path in _expand(paths):
+        try:
+            picture = _pictures.decode(path)
+        except ValueError as error:
+            yield {"path": str(path), "error": str(error)}
+            continue
+        # called, not predicted: `predict` compiles anew for every new height and width
+        probabilities = np.asarray(network(picture[None].astype("float32"), training=False))[0]
+        named = dict(zip(classes, map(float, probabilities), strict=True))
+        yield {"path": str(path), "label": max(named, key=named.get), "probabilities": named}
+
+
+def _expand(paths):
+    for path in map(Path, paths):
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in _pictures.SUFFIXES)
+        else:
+            yield path

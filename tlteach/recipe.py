@@ -1,0 +1,114 @@
+"""The recommended recipe, from a folder of pictures to a model: probe first, then fine-tune where it helps."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import keras
+import numpy as np
+
+from tlteach.backbones import default_input_size, load_backbone
+from tlteach.data import Splits, from_folder, subset, with_test_folder
+from tlteach.evaluate import Report, evaluate
+from tlteach.features import extract_features
+from tlteach.finetune import Run, fine_tune, gradual_unfreezing
+from tlteach.heads import attach_head, linear_probe
+
+LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
+ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
+
+
+@dataclass(eq=False)
+class Fit:
+    """What `fit_folder` made.
+
+    Attributes:
+        model: The model, from raw pixels to probabilities.
+        report: `Report` on the test split.
+        run: `Run` of the fine-tuning, or `None` if there was none.
+        decision: One sentence: what was done, and why.
+        splits: The data.
+        seconds: Time from the first look at the folder to the finished model.
+        test_seconds: Time that measuring it on the test split took.
+    """
+
+    model: keras.Model = field(repr=False)
+    report: Report
+    run: Run | None
+    decision: str
+    splits: Splits
+    seconds: float
+    test_seconds: float
+
+
+def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0):
+    """Fit a classifier on a folder of pictures by the recommended recipe.
+
+    A linear probe is solved on the backbone's features. If it makes enough
+    mistakes on validation for an improvement to be seen, the last stage is
+    fine-tuned from there, and kept if its validation loss is lower. Otherwise
+    the probe learns from the validation pictures too.
+
+    Args:
+        folder: A folder for each class, or train/val/test folders of them.
+        backbone: A `Backbone`, or the keyword arguments of `load_backbone` as a dict.
+        test: A folder of the same classes to measure on; else a fifth of `folder`.
+        labels: How many labelled pictures to use in all; all if `None`.
+        phases: How many stages to fine-tune; `None` lets validation decide about one.
+        seed: Seed of all that is random.
+
+    Returns:
+        `Fit`.
+
+    Raises:
+        ValueError: If the folder, the test folder or the numbers do not fit.
+
+    Reference:
+        Kumar et al. 2022; lesson 01.
+    """
+    keras.utils.set_random_seed(seed)
+    started = time.perf_counter()
+    splits = _splits(folder, test, labels, seed)
+    backbone = _load(backbone) if isinstance(backbone, dict) else backbone
+    labelled = replace(splits, test=splits.test.take([]))
+    features = extract_features(backbone, labelled, store=None)
+    model, run, decision = _learn(backbone, splits, features, phases=phases, seed=seed)
+    learned = time.perf_counter()
+    report = evaluate(model, splits.test)
+    return Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned)
+
+
+def _load(wanted):
+    """Load a backbone with its input somewhat larger than it was trained with, in steps of 32 pixels."""
+    height, width = default_input_size(**wanted)
+    return load_backbone(**wanted, input_size=[32 * max(1, round(n * LARGER / 32)) for n in (height, width)])
+
+
+def _splits(folder, test, labels, seed):
+    splits = from_folder(folder, test=0.2 if test is None else 0.0, seed=seed)
+    if test is not None:
+        splits = with_test_folder(splits, test)
+    return splits if labels is None else subset(splits, labels, seed=seed)
+
+
+def _learn(backbone, splits, features, *, phases, seed):
+    """Return the model, the run (or none) and the sentence that says why."""
+    probe = linear_probe(features, seed=seed)
+    mistakes = int((np.asarray(probe.predict_on_batch(features.val.x)).argmax(1) != features.val.y).sum())
+    told = f"the linear probe made {mistakes} mistakes on {len(features.val.y)} validation pictures"
+    if phases == 0 or (phases is None and mistakes < ENOUGH_MISTAKES):
+        why = "as asked" if phases == 0 else "too few for fine-tuning to be seen to help"
+        return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
+    model = attach_head(backbone, probe)
+    run = fine_tune(model, splits, gradual_unfreezing(backbone, phases or 1), seed=seed, store=None)
+    first, best = run.history["val_loss"].iloc[0], run.history["val_loss"].min()
+    if best < first:
+        return model, run, f"Fine-tuned: {told}; validation loss fell from {first:.3f} to {best:.3f}."
+    return (
+        _probe_alone(backbone, features, seed),
+        run,
+        f"Linear probe: {told}, and fine-tuning did not lower the validation loss of {first:.3f}.",
+    )
+
+
+def _probe_alone(backbone, features, seed):
+    return attach_head(backbone, linear_probe(features, with_val=True, seed=seed))

@@ -1,0 +1,166 @@
+"""What `tlteach fit` leaves: the model with its class names, numbers as JSON, and one page to look at."""
+
+import base64
+import html
+import io
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import keras
+import matplotlib.pyplot as plt
+
+from tlteach import __version__
+from tlteach.plots import plot_confusion, plot_pictures, plot_run
+
+CLASSES = "tlteach_classes.json"  # a member of the model's archive, which Keras itself ignores
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
+img {{ max-width: 100%; background: white; border-radius: 4px; }}
+table {{ border-collapse: collapse; }} td, th {{ padding: .2rem .8rem; text-align: right; }}
+th:first-child, td:first-child {{ text-align: left; }}
+.figures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }}
+</style>
+<h1>{title}</h1>
+<p><strong>{accuracy}</strong></p><p>{decision}</p>
+<div class="figures">{figures}</div>
+<h2>By class</h2>{per_class}
+<h2>Wrongly classified, the surest first</h2>{mistakes}
+<p><small>{data} tlteach {version}, Keras {keras} on {backend}; {seconds:.1f} s.</small></p>
+</html>
+"""
+
+
+def write_report(fit, out):
+    """Write `model.keras`, `report.json` and `report.html`, each whole or not at all.
+
+    Args:
+        fit: `Fit` from `fit_folder`.
+        out: Folder, made if it is missing.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    save_model(fit.model, fit.splits.classes, out / "model.keras")
+    write_beside(out / "report.json", json.dumps(_numbers(fit), indent=2) + "\n")
+    write_beside(out / "report.html", _page(fit))
+
+
+def write_beside(path, text):
+    """Write a text file beside its place and rename it.
+
+    Args:
+        path: Where it goes.
+        text: What it holds.
+    """
+    beside = path.with_name(f".{path.name}.beside")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def save_model(model, classes, path):
+    """Save a model in Keras' own format with its class names inside.
+
+    Args:
+        model: A `keras.Model`.
+        classes: Class names in the order of the outputs.
+        path: Path ending in `.keras`.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        beside = Path(folder) / path.name
+        model.save(beside)
+        with zipfile.ZipFile(beside, "a") as archive:
+            archive.writestr(CLASSES, json.dumps(list(classes)))
+        os.replace(beside, path)
+
+
+def load_model(path):
+    """Load a model and its class names.
+
+    Args:
+        path: A `.keras` file, as `tlteach fit` leaves it.
+
+    Returns:
+        `(model, class names)`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not such a file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"the model must be an existing .keras file. Received: {path}.")
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        with zipfile.ZipFile(path) as archive:
+            names = json.loads(archive.read(CLASSES)) if CLASSES in archive.namelist() else None
+    except Exception as error:
+        raise ValueError(
+            f"the model must be a .keras file, such as 'tlteach fit' leaves. Received: {path} "
+            f"({str(error).splitlines()[0][:150]})."
+        ) from error
+    return model, names or [str(i) for i in range(model.output_shape[-1])]
+
+
+def _numbers(fit):
+    report = fit.report
+    return {
+        "accuracy": report.accuracy,
+        "accuracy_interval": list(report.accuracy_interval),
+        "n": report.n,
+        "classes": list(report.classes),
+        "confusion": report.confusion.to_numpy().tolist(),
+        "per_class": report.per_class.to_dict(orient="index"),
+        "labels": fit.splits.train.num_examples + fit.splits.val.num_examples,
+        "decision": fit.decision,
+        "seconds": fit.seconds,
+        "test_seconds": fit.test_seconds,
+    }
+
+
+def _page(fit):
+    low, high = fit.report.accuracy_interval
+    splits = fit.splits
+    return _PAGE.format(
+        title=html.escape(f"{splits.name}: {' or '.join(splits.classes)}"),
+        accuracy=f"{fit.report.accuracy:.1%} of {fit.report.n} test pictures right (95 %: {low:.1%} to {high:.1%})",
+        decision=html.escape(fit.decision),
+        figures="".join(_figure(draw) for draw in _figures(fit)),
+        per_class=fit.report.per_class.round(3).to_html(border=0),
+        mistakes=_mistakes(fit),
+        data=f"{splits.train.num_examples} training, {splits.val.num_examples} validation pictures.",
+        version=__version__,
+        keras=keras.version(),
+        backend=keras.backend.backend(),
+        seconds=fit.seconds,
+    )
+
+
+def _figures(fit):
+    yield plot_confusion(fit.report).figure
+    if fit.run is not None:
+        yield plot_run(fit.run).figure
+        yield plot_run(fit.run, metric="loss").figure
+
+
+def _mistakes(fit):
+    worst = fit.report.mistakes().head(12)
+    if worst.empty:
+        return "<p>None.</p>"
+    titles = [f"{r['class']}, not {r.predicted}\n{r.probability:.0%} sure" for _, r in worst.iterrows()]
+    axes = plot_pictures(fit.splits.test, worst.index, titles=titles)
+    named = "".join(f"<li>{html.escape(str(path))}</li>" for path in worst["path"])
+    return _figure(axes[0].figure) + f"<ol>{named}</ol>"
+
+
+def _figure(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    plt.close(figure)
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
