@@ -80,3 +80,39 @@ def close(a, b, tolerance=1e-5):
     """Whether two arrays agree to a share of the larger one's greatest value."""
     a, b = np.asarray(a), np.asarray(b)
     return a.shape == b.shape and np.abs(a - b).max() <= tolerance * np.abs(b).max()
+
+
+SMALL = {
+    "vgg16": {"size": "mini"},
+    "resnet50": {"size": "mini"},
+    "mobilenetv2": {"size": "full", "alpha": 0.35},
+    "efficientnetb0": {"size": "full"},
+}
+
+
+def small_backbone(name, seed=0):
+    """A small network with random weights at 32 x 32, made anew: it may be trained."""
+    import keras
+
+    from tlteach.backbones import load_backbone
+
+    keras.utils.set_random_seed(seed)
+    return shaken(load_backbone(name, weights=None, input_size=(32, 32), **SMALL[name]))
+
+
+def small_splits(train=8, val=6, test=4):
+    """Two classes that brightness tells apart, 32 x 32, in memory."""
+    from tlteach.data import Splits
+    from tlteach.features import split_of_array
+
+    parts = {}
+    for seed, (part, n) in enumerate({"train": train, "val": val, "test": test}.items()):
+        labels = np.arange(n) % 2
+        pictures = pixels(n, (32, 32), seed=100 * seed) * np.where(labels, 1, 0.3)[:, None, None, None]
+        parts[part] = split_of_array(pictures.astype("uint8"), labels, classes=["dark", "light"])
+    return Splits(**parts, name="small")
+
+
+def same(a, b):
+    """Whether two lists of arrays are equal bit by bit."""
+    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))

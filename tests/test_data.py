@@ -77,7 +77,7 @@ def test_a_leak_between_given_splits_is_left_out_and_named(tmp_path):
     with pytest.warns(UserWarning, match=r"^1 pictures stand, .* in a later split too.*: train/a/leak.png$"):
         splits = tl.from_folder(tmp_path)
     found = paths(splits)
-    assert "train/a/leak.png" not in sum(found.values(), []) and "test/a/000.png" in found["test"]
+    assert all("train/a/leak.png" not in part for part in found.values()) and "test/a/000.png" in found["test"]
     assert len(tl.check_leakage(splits)) == 0
 
 
@@ -348,6 +348,6 @@ def test_take_keeps_pictures_and_labels_together():
 
 def test_the_fingerprint_knows_pictures_and_order_but_not_labels():
     arrays = np.stack([drawn(i, (8, 8)) for i in range(3)])
-    one, other = split_of_array(arrays, [0, 1, 0], ["a", "b"]), split_of_array(arrays, [1, 1, 1], ["a", "b"])
+    one, other = (split_of_array(arrays, labels, classes=["a", "b"]) for labels in ([0, 1, 0], [1, 1, 1]))
     assert one.fingerprint == other.fingerprint
     assert one.fingerprint != split_of_array(arrays[::-1]).fingerprint

@@ -94,8 +94,8 @@ def test_the_key_knows_what_features_depend_on(tmp_path):
         return new
 
     assert not changed()
-    assert not changed(data=split_of_array(pictures, [0, 1], ["a", "b"]))
-    assert not changed(data=split_of_array(pictures, [1, 1], ["c", "d"]).sized((32, 32), batch_size=1))
+    assert not changed(data=split_of_array(pictures, [0, 1], classes=["a", "b"]))
+    assert not changed(data=split_of_array(pictures, [1, 1], classes=["c", "d"]).sized((32, 32), batch_size=1))
     assert changed(layer="block4") and changed(layer="block3")
     assert changed(pooling="max") and changed(pooling=None)
     one_pixel = pictures.copy()

@@ -40,7 +40,6 @@ def compute(start, stop):
 
 def half(file, offset, data, write=_store._write):
     if dies == "writing" and offset > 128 + 4 * 24:
-        file.write(b"")
         file.seek(offset)
         file.write(data[: len(data) // 2])
         file.flush()
@@ -118,13 +117,13 @@ def test_an_error_while_computing_loses_one_chunk(tmp_path):
     assert again.asked == [8, 12, 16]
 
 
-@pytest.mark.parametrize("dies, missing", [("computing", [8, 12, 16]), ("writing", [8, 12, 16]), ("noting", [8, 12, 16])])
-def test_a_killed_process_is_resumed(tmp_path, dies, missing):
+@pytest.mark.parametrize("dies", ["computing", "writing", "noting"])
+def test_a_killed_process_is_resumed(tmp_path, dies):
     killed = start(tmp_path / "key", tmp_path / "log", dies)
     assert killed.wait(60) == -signal.SIGKILL
     again, third = Compute(), Compute()
     assert np.array_equal(rows_of(tmp_path / "key", again), ROWS)
-    assert again.asked == missing
+    assert again.asked == [8, 12, 16]
     assert np.array_equal(rows_of(tmp_path / "key", third), ROWS) and third.asked == []
 
 

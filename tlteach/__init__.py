@@ -15,7 +15,7 @@ _HOMES = {
     "heads": ["attach_head", "linear_probe"],
     "freezing": ["freeze", "trainable_table"],
     "finetune": ["Phase", "Run", "fine_tune", "gradual_unfreezing"],
-    "evaluate": ["Report", "evaluate"],
+    "evaluation": ["Report", "evaluate"],
     "plots": [
         "plot_confusion",
         "plot_label_curve",

@@ -42,9 +42,14 @@ def find_stages(model):
         Dict from stage name to the names of its operations, from the input to
         the head. What prepares the pixels belongs to no stage.
     """
-    named = [(op, _named_stage(op.name)) for op in model.operations]
+    named = [(op, _named_stage(op.name)) for op in operations_of(model)]
     body = [(op, stage) for op, stage in named if stage is not None or _is_body(op)]
     return _group(_by_name(body) if _names_tell(body) else _by_resolution(body))
+
+
+def operations_of(model):
+    """The operations of a flat model in order; a `Sequential` model calls them layers."""
+    return getattr(model, "operations", model.layers)
 
 
 def _named_stage(name):
@@ -136,7 +141,7 @@ def tensor_of(model, name):
     return next(node.outputs[0] for node in op._inbound_nodes if id(node) in own)
 
 
-def cut(model, start, end=None):
+def cut(model, start, *, end=None):
     """Return the part of a model after one operation, sharing its variables.
 
     Args:

@@ -48,8 +48,8 @@ def _prepared(name, data_dir):
         builder.download_and_prepare()
     except Exception as error:
         raise OSError(
-            f"the full size of {name} could not be prepared ({type(error).__name__}: {str(error)[:200]}). If you have "
-            "the pictures, read them with tl.from_folder(FOLDER), a folder for each class; size='mini' needs no download."
+            f"the full size of {name} could not be prepared ({type(error).__name__}: {str(error)[:200]}). If you "
+            "have the pictures, read them with tl.from_folder(FOLDER); size='mini' needs no download."
         ) from error
     return builder
 

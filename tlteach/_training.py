@@ -44,6 +44,19 @@ class Rows(keras.utils.PyDataset):
         )
 
 
+def seed_dropout(model, seed):
+    """Begin the random numbers of a model's layers at a seed, whatever was drawn from them before.
+
+    Args:
+        model: A flat Keras model.
+        seed: The seed.
+    """
+    for number, layer in enumerate(model.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.state.assign(np.array([seed, number << 20], "uint32"))
+
+
 class KeepBest(keras.callbacks.Callback):
     """Remember the weights of the best validation loss, the beginning included; stop when it has passed.
 
@@ -54,6 +67,7 @@ class KeepBest(keras.callbacks.Callback):
     def __init__(self, patience):
         super().__init__()
         self.patience, self.rows, self.at = patience, [], -1
+        self.weights = None
 
     @property
     def trained(self):
@@ -83,7 +97,9 @@ class KeepBest(keras.callbacks.Callback):
         self.weights = [keras.ops.convert_to_numpy(v).copy() for v in self.part.trainable_variables]
 
     def put_back(self):
-        """Give the model the best weights."""
+        """Give the model the best weights, if it was not interrupted before there were any."""
+        if self.weights is None:
+            return
         for variable, value in zip(self.part.trainable_variables, self.weights, strict=True):
             variable.assign(value)
 

@@ -1,6 +1,7 @@
 """Backbones: pretrained networks that take raw pixels and whose stages have names."""
 
 import csv
+import os
 import re
 import sys
 from dataclasses import dataclass, field
@@ -229,7 +230,8 @@ def _with_imagenet(application, build, name):
         if "fetch" not in str(error) or not url:
             raise
         file = url[0].rstrip(":,.").rsplit("/", 1)[-1]
-        kept = Path(keras.config.keras_home()) / "models" / _FILED_AS.get(file, file)
+        home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+        kept = home / "models" / _FILED_AS.get(file, file)
         raise OSError(
             f"the ImageNet weights of {name} could not be fetched: wanted {file} from {url[0].rstrip(':,.')}. "
             f"Put that file by hand at {kept}, or give its path as weights=. "

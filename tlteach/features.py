@@ -90,7 +90,7 @@ def _end_of(backbone, layer):
     return names[-1] if layer is None else backbone.output_of(layer)
 
 
-def split_of_array(pictures, labels=None, classes=("",)):
+def split_of_array(pictures, labels=None, *, classes=("",)):
     """Make a `Split` of an array of pictures `(n, height, width, 3)` in 0..255."""
     import pandas as pd
 

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tlteach._stages import HEAD, boundary_before, cut, find_stages, tensor_of
-from tlteach._training import KeepBest, Progress, Rows
+from tlteach._stages import HEAD, boundary_before, cut, find_stages, operations_of, tensor_of
+from tlteach._training import KeepBest, Progress, Rows, seed_dropout
 from tlteach.features import RESIZE, activations
 from tlteach.freezing import Proof, freeze
 
@@ -32,6 +32,10 @@ class Phase:
     learning_rate: float = 1e-3
     patience: int = 3
     batch_size: int = 32
+
+    def __post_init__(self):
+        train = (self.train,) if isinstance(self.train, str) else tuple(self.train)
+        object.__setattr__(self, "train", train)
 
     @property
     def name(self):
@@ -110,7 +114,7 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
         data: `Splits`; the test split is not touched.
         phases: List of `Phase`.
         callbacks: Keras callbacks for every phase.
-        seed: Seed of the order of the pictures.
+        seed: Seed of the order of the pictures, and of dropout.
         store: Feature store, as in `extract_features`.
 
     Returns:
@@ -138,6 +142,7 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
     for number, phase in enumerate(phases, 1):
         expected = freeze(model, phase.train)
         proof = Proof(model, expected)
+        seed_dropout(model, seed + number)
         part, rows, plan = _cut(model, data, phase, store)
         keep = KeepBest(phase.patience)
         interrupted = _fit(part, rows, phase, [keep, *callbacks], seed + number)
@@ -158,6 +163,11 @@ def _check_model(model, data):
         raise ValueError(
             f"the model must have an output for each of {len(data.classes)} classes. "
             f"Received: {model.output_shape[-1]}."
+        )
+    if not (data.train.num_examples and data.val.num_examples):
+        raise ValueError(
+            "train and val must have pictures: the best weights are chosen by validation. "
+            f"Received: {data.train.num_examples} and {data.val.num_examples}."
         )
 
 
@@ -198,12 +208,15 @@ def _cut(model, data, phase, store):
 
 
 def _where(model, data, phase):
-    if RESIZE not in [op.name for op in model.operations]:
+    if RESIZE not in [op.name for op in operations_of(model)]:
         return None, "a model of one's own, trained whole"
-    first = next(stage for stage in find_stages(model) if stage in phase.train or phase.train == ("all",))
+    stages = list(find_stages(model))
+    first = next(stage for stage in stages if stage in phase.train or phase.train == ("all",))
+    if first == stages[0]:
+        return RESIZE, "nothing before it is frozen"
     start = _pooled(model) if first == HEAD else boundary_before(model, first)
-    if start is None or start == RESIZE:
-        return RESIZE, "nothing before it is frozen" if start else f"several tensors enter {first}"
+    if start is None:
+        return RESIZE, f"several tensors enter {first}"
     size = 4 * int(np.prod(cut(model, start).input_shape[1:])) * (data.train.num_examples + data.val.num_examples)
     if size > LARGEST_CUT:
         return RESIZE, f"the activations would take {size / 2**30:.1f} GiB"
@@ -212,7 +225,7 @@ def _where(model, data, phase):
 
 def _pooled(model):
     """The head alone is trained on pooled features, which are small."""
-    names = [op.name for op in model.operations]
+    names = [op.name for op in operations_of(model)]
     return "head_pool" if "head_pool" in names else boundary_before(model, HEAD)
 
 

@@ -45,7 +45,7 @@ def linear_probe(features, *, with_val=False, strength=None, seed=0):
     x, mean, scale = _standardise(x)
     x, basis = _rotate(x)
     strength = _choose_strength(x, y, seed) if strength is None else strength
-    fitted = _logistic(strength).fit(x, y)
+    fitted = _logistic(strength, tol=1e-8).fit(x, y)
     kernel, bias = _both_columns(fitted, y, classes)
     kernel = basis @ kernel / scale[:, None]
     return _dense(kernel, bias - mean @ kernel)
@@ -82,10 +82,10 @@ def _rotate(x):
     return u * s, vt.T
 
 
-def _logistic(strength):
+def _logistic(strength, *, tol=1e-4):
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=strength, max_iter=2000)
+    return LogisticRegression(C=strength, max_iter=5000, tol=tol)
 
 
 def _choose_strength(x, y, seed):
@@ -144,7 +144,7 @@ def attach_head(backbone, head, *, pooling="avg", dropout=0.0):
         saved, loaded and trained without tlteach.
 
     Raises:
-        ValueError: If the head does not fit the backbone's features.
+        ValueError: If the head does not fit the backbone's features, or the pooling is unknown.
 
     Side effects:
         Sets every BatchNorm layer of the backbone to `trainable=False`.
@@ -158,8 +158,10 @@ def attach_head(backbone, head, *, pooling="avg", dropout=0.0):
     Reference:
         Lesson 01.
     """
-    pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[pooling]
-    x = pool(name="head_pool")(backbone.model.output)
+    pools = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+    if pooling not in pools:
+        raise ValueError(f"pooling must be 'avg' or 'max'. Received: {pooling!r}.")
+    x = pools[pooling](name="head_pool")(backbone.model.output)
     x = keras.layers.Dropout(dropout, name="head_dropout")(x) if dropout else x
     model = keras.Model(backbone.model.input, _head_on(x, head), name=f"{backbone.name}_classifier")
     freeze_batchnorm(model)
@@ -167,16 +169,31 @@ def attach_head(backbone, head, *, pooling="avg", dropout=0.0):
 
 
 def _head_on(x, head):
-    if isinstance(head, int):
-        return keras.layers.Dense(head, activation="softmax", name="head")(x)
+    if isinstance(head, int | np.integer):
+        return keras.layers.Dense(int(head), activation="softmax", name="head")(x)
     if head.input_shape[-1] != x.shape[-1]:
         raise ValueError(
             f"the head must take the backbone's {x.shape[-1]} features. Received: a head for {head.input_shape[-1]}."
         )
-    layers = [layer for layer in head.layers if not isinstance(layer, keras.layers.InputLayer)]
-    for layer in layers:
-        name = layer.name if layer.name.startswith("head") else f"head_{layer.name}"
-        copied = layer.__class__.from_config({**layer.get_config(), "name": name})
-        x = copied(x)
-        copied.set_weights(layer.get_weights())
-    return x
+    return _copied_on(x, keras.Model(head.inputs[0], head.outputs[0]))
+
+
+def _copied_on(x, head):
+    """Run a head's graph on other features with copies of its layers, whose names begin with `head`."""
+    copies, outputs = {}, {}
+
+    def call(op, *args, **kwargs):
+        copy = copies[op.name] = _renamed(op)
+        outputs[op.name] = copy(*args, **kwargs)
+        return outputs[op.name]
+
+    keras.models.clone_model(head, input_tensors=x, clone_function=lambda layer: layer, call_function=call)
+    for layer in head.layers:
+        if layer.weights:
+            copies[layer.name].set_weights(layer.get_weights())
+    return outputs[head.output._keras_history.operation.name]
+
+
+def _renamed(op):
+    name = op.name if op.name.startswith("head") else f"head_{op.name}"
+    return op.__class__.from_config({**op.get_config(), "name": name})

@@ -17,6 +17,9 @@ def plot_run(run, *, metric="accuracy", ax=None):
         run: `Run` from `fine_tune`.
         metric: `"accuracy"` or `"loss"`.
         ax: Axes to draw on; new ones if `None`.
+
+    Returns:
+        The Axes.
     """
     ax, table = _axes(ax), run.history.reset_index(drop=True)
     ax.plot(table.index, table[metric], "o-", color=COLOURS[0], label="training")
@@ -38,6 +41,9 @@ def plot_confusion(report, *, ax=None):
     Args:
         report: `Report` from `evaluate`.
         ax: Axes to draw on; new ones if `None`.
+
+    Returns:
+        The Axes.
     """
     ax, counts = _axes(ax, (3.8, 3.4)), report.confusion.to_numpy()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -85,6 +91,9 @@ def plot_label_curve(results, *, by="strategy", value="accuracy", ax=None):
         by: Column that tells the lines apart.
         value: Column that is drawn.
         ax: Axes to draw on; new ones if `None`. The band reaches from the worst seed to the best.
+
+    Returns:
+        The Axes.
     """
     ax = _axes(ax)
     for colour, marker, (name, rows) in zip(COLOURS, "os^Dv<", results.groupby(by, sort=False), strict=False):
@@ -107,6 +116,9 @@ def plot_seconds(results, *, by="strategy", ax=None):
         results: `pandas.DataFrame`, a row a run, with columns seconds and `by`.
         by: Column that tells the bars apart.
         ax: Axes to draw on; new ones if `None`.
+
+    Returns:
+        The Axes.
     """
     ax = _axes(ax, (6, 2.2))
     names = list(dict.fromkeys(results[by]))

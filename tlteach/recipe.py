@@ -8,7 +8,7 @@ import numpy as np
 
 from tlteach.backbones import default_input_size, load_backbone
 from tlteach.data import Splits, from_folder, subset, with_test_folder
-from tlteach.evaluate import Report, evaluate
+from tlteach.evaluation import Report, evaluate
 from tlteach.features import extract_features
 from tlteach.finetune import Run, fine_tune, gradual_unfreezing
 from tlteach.heads import attach_head, linear_probe

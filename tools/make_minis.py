@@ -8,7 +8,6 @@ also learns to predict the features of an ImageNet MobileNetV2 (distillation).
 
 import functools
 import json
-import time
 from pathlib import Path
 
 import keras
@@ -203,13 +202,22 @@ def main(
     if teacher:
         targets["teacher"] = teacher_features(x, teacher, work / "teacher.npy")
     model = build_student(name, len(classes), 1280 if teacher else 0)
-    started = time.time()
     model = train(
         model, pictures, targets, name=name, epochs=epochs, batch=batch, seed=seed, checkpoint=work / f"{name}.keras"
     )
     path = export(model, name, out)
-    measured = {"source_accuracy": accuracy(model, *pictures["val"], name), "seconds": time.time() - started}
-    print(json.dumps({"weights": str(path), "bytes": path.stat().st_size, **measured}))
+    card = {
+        "network": name,
+        "width": WIDTH,
+        "source": f"{len(classes)} classes, {len(x)} photographs of 64 x 64",
+        "source_accuracy": round(accuracy(model, *pictures["val"], name), 4),
+        "teacher": "MobileNetV2, ImageNet" if teacher else None,
+        "recipe": {"epochs": epochs, "batch": batch, "seed": seed, "learning_rate": LEARNING_RATE[name]},
+        "keras": keras.version(),
+        "bytes": path.stat().st_size,
+    }
+    path.with_name(f"{name}_mini.json").write_text(json.dumps(card, indent=1) + "\n")
+    print(json.dumps(card))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from tlteach._stages import operations_of
 from tlteach.features import RESIZE, activations
 
 
@@ -87,7 +88,7 @@ def predict(model, split):
         model: A `keras.Model` from pixels to probabilities.
         split: `Split`.
     """
-    operations = [op.name for op in model.operations]
+    operations = [op.name for op in operations_of(model)]
     if RESIZE in operations:
         return activations(model, model.output._keras_history.operation.name, split, store=None)
     size = tuple(model.input_shape[1:3])

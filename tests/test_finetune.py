@@ -1,0 +1,259 @@
+"""Fine-tuning: phases train what they say, the best is kept, and the shortcut changes nothing."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import same, small_backbone, small_splits
+
+import tlteach as tl
+from tlteach import finetune
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return small_splits()
+
+
+def classifier(name="vgg16", seed=0, **options):
+    backbone = small_backbone(name, seed)
+    keras.utils.set_random_seed(seed)
+    return tl.attach_head(backbone, 2, **options)
+
+
+def phase(stages="head", **options):
+    return tl.Phase(stages.split(), **{"epochs": 1, "learning_rate": 1e-3, "batch_size": 4, **options})
+
+
+def by_stage(model):
+    return {
+        stage: [np.array(w) for layer in model.layers if layer.name in names for w in layer.weights]
+        for stage, names in finetune.find_stages(model).items()
+    }
+
+
+def batchnorm(model, stage):
+    """Which of a stage's weights are BatchNorm's."""
+    layers = [layer for layer in model.layers if layer.name in finetune.find_stages(model)[stage]]
+    kinds = [isinstance(layer, keras.layers.BatchNormalization) for layer in layers for _ in layer.weights]
+    return np.flatnonzero(kinds)
+
+
+# what is trained
+
+
+@pytest.mark.parametrize(
+    "name, stages", [("vgg16", "block5"), ("resnet50", "conv5"), ("mobilenetv2", "top"), ("efficientnetb0", "top")]
+)
+def test_a_phase_moves_its_stages_and_no_bit_else(name, stages, splits, monkeypatch):
+    monkeypatch.setattr(finetune.KeepBest, "put_back", lambda self: None)
+    model = classifier(name)
+    before = by_stage(model)
+    run = tl.fine_tune(model, splits, [phase(stages + " head")], store=None)
+    assert run.model is model and not run.interrupted
+    moved = {stage for stage, weights in by_stage(model).items() if not same(before[stage], weights)}
+    assert moved == {stages, "head"}
+    after = by_stage(model)  # nor BatchNorm's weights in the stages that are trained
+    for stage, weights in before.items():
+        still = [same([a], [b]) for a, b in zip(weights, after[stage], strict=True)]
+        assert all(still[i] for i in batchnorm(model, stage))
+
+
+def test_two_phases_unfreeze_one_stage_more(splits):
+    model = classifier()
+    run = tl.fine_tune(model, splits, tl.gradual_unfreezing(small_backbone("vgg16"), 2, epochs=1), store=None)
+    assert run.plan["trains"].tolist() == ["block5 + head", "block4 + block5 + head"]
+    assert run.plan["variables"].tolist() == [8, 14]
+    assert run.plan["cut at"].tolist() == ["block4_pool", "block3_pool"]
+    assert run.history[["phase", "epoch"]].values.tolist() == [[1, 0], [1, 1], [2, 0], [2, 1]]
+    assert run.history["val_loss"].notna().all() and run.seconds > 0
+    assert len(model.trainable_variables) == 14 and model.compiled
+
+
+@pytest.mark.parametrize("name, stages", [("vgg16", "block5 head"), ("resnet50", "conv5 head")])
+def test_training_on_kept_activations_changes_nothing(name, stages, splits, monkeypatch):
+    monkeypatch.setattr(finetune.KeepBest, "put_back", lambda self: None)
+    weights, plans = [], []
+    for largest in (finetune.LARGEST_CUT, 0):
+        monkeypatch.setattr(finetune, "LARGEST_CUT", largest)
+        model = classifier(name)
+        # plain steps: Adam divides by the gradient's size and makes much of rounding
+        monkeypatch.setattr(finetune.keras.optimizers, "Adam", keras.optimizers.SGD)
+        plans.append(tl.fine_tune(model, splits, [phase(stages, learning_rate=0.01)], store=None).plan["cut at"][0])
+        weights.append(model.get_weights())
+    assert plans[0] != "resize" == plans[1]
+    for a, b in zip(*weights, strict=True):
+        assert np.abs(a - b).max() <= 1e-5 * max(np.abs(b).max(), 1)
+    assert not same(weights[0], classifier(name).get_weights())
+
+
+def test_activations_are_kept_and_read_again(splits, tmp_path):
+    for _ in range(2):
+        tl.fine_tune(classifier(), splits, [phase("block5 head")], store=tmp_path)
+        assert len(list(tmp_path.rglob("rows.npy"))) == 2  # training and validation, once
+
+
+def test_the_test_split_is_not_touched(splits):
+    hidden = tl.Splits(splits.train, splits.val, None, "no test")
+    assert len(tl.fine_tune(classifier(), hidden, [phase("block5 head"), phase("all")], store=None).plan) == 2
+
+
+def test_all_stages_may_be_trained(splits):
+    for train in ("all", ["all"], ("all",)):
+        run = tl.fine_tune(classifier(), splits, [tl.Phase(train, epochs=1)], store=None)
+        assert run.plan.loc[0, ["variables", "cut at"]].tolist() == [28, "resize"]
+
+
+def test_a_model_of_ones_own(splits):
+    x = keras.Input((16, 16, 3))
+    own = keras.Model(x, keras.layers.Dense(2, "softmax", name="head")(keras.layers.Flatten()(x)))
+    before = own.get_weights()
+    run = tl.fine_tune(own, splits, [phase("head", learning_rate=1e-6)], store=None)
+    assert run.plan["cut at"].tolist() == ["input"] and len(before) == len(own.get_weights())
+
+
+@pytest.mark.parametrize("name", ["efficientnetb0", "vgg16"])
+def test_dropout_does_not_upset_the_proof(name, splits):
+    """EfficientNet's blocks have dropout of their own."""
+    model, last = classifier(name, dropout=0.5), {"efficientnetb0": "block6 block7 top", "vgg16": "block5"}[name]
+    assert len(tl.fine_tune(model, splits, [phase("head"), phase(last + " head")], store=None).plan) == 2
+
+
+# the best weights
+
+
+def test_the_beginning_is_put_back_when_training_harms(splits):
+    model = classifier()
+    before = model.get_weights()
+    run = tl.fine_tune(model, splits, [phase("block5 head", learning_rate=1e4, epochs=2)], store=None)
+    assert same(before, model.get_weights())
+    assert len(run.history) == 3
+
+
+def test_the_best_epoch_is_put_back(splits):
+    model = classifier()
+    run = tl.fine_tune(model, splits, [phase(epochs=12, learning_rate=0.3, patience=12)], store=None)
+    best = run.history["val_loss"].min()
+    found = model.evaluate(splits.val.sized((32, 32)), verbose=0)[0]
+    assert found == pytest.approx(best, rel=1e-3, abs=1e-4)
+    assert best < run.history["val_loss"].iloc[0]
+
+
+def test_it_stops_when_the_best_has_passed(splits):
+    run = tl.fine_tune(classifier(), splits, [phase(epochs=20, learning_rate=1e4, patience=2)], store=None)
+    assert len(run.history) <= 1 + 20
+    best = run.history["val_loss"].argmin()
+    assert len(run.history) == min(21, best + 3)
+
+
+class Stop(keras.callbacks.Callback):
+    def __init__(self, epoch, batch=None):
+        super().__init__()
+        self.epoch, self.batch, self.now = epoch, batch, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.now, batch) == (self.epoch, self.batch or 0):
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_gives_what_was_reached(splits):
+    model = classifier()
+    phases = [phase("head", epochs=5, learning_rate=0.01, patience=9), phase("block5 head")]
+    run = tl.fine_tune(model, splits, phases, callbacks=[Stop(epoch=2)], store=None)
+    assert run.interrupted and run.model is model
+    assert run.history["epoch"].tolist() == [0, 1, 2] and run.plan["phase"].tolist() == [1]
+    found = model.evaluate(splits.val.sized((32, 32)), verbose=0)[0]
+    assert found == pytest.approx(run.history["val_loss"].min(), rel=1e-3)
+
+
+def test_ctrl_c_in_the_first_epoch_leaves_the_beginning(splits):
+    model = classifier()
+    before = model.get_weights()
+    run = tl.fine_tune(model, splits, [phase("block5 head", epochs=3)], callbacks=[Stop(epoch=0)], store=None)
+    assert run.interrupted and same(before, model.get_weights())
+
+
+def test_ctrl_c_before_the_first_epoch(splits, monkeypatch):
+    def interrupt(self, *args, **kwargs):
+        raise KeyboardInterrupt
+
+    model = classifier()
+    before = model.get_weights()
+    monkeypatch.setattr(keras.Model, "evaluate", interrupt)
+    run = tl.fine_tune(model, splits, [phase("head")], store=None)
+    assert run.interrupted and same(before, model.get_weights())
+
+
+# seeds, plans, errors
+
+
+def test_the_seed_decides_the_weights(splits):
+    found = []
+    for seed in (1, 1, 2):
+        model = classifier()
+        tl.fine_tune(model, splits, [phase(epochs=3, learning_rate=1e-3)], seed=seed, store=None)
+        found.append(model.get_weights())
+    assert same(found[0], found[1])
+    assert not same(found[0], found[2])
+
+
+def test_the_seed_decides_dropout_too(splits):
+    start, found = classifier(dropout=0.5).get_weights(), []
+    for made_with, seed in ((5, 1), (6, 1), (6, 2)):
+        model = classifier(dropout=0.5, seed=made_with)  # layers whose own seeds differ
+        model.set_weights(start)
+        whole = tl.Phase("head", epochs=2, batch_size=8)  # one batch: the order does not matter
+        tl.fine_tune(model, splits, [whole], seed=seed, store=None)
+        found.append(model.get_layer("head").get_weights())
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(found[0], found[1], strict=True))
+    assert not all(np.allclose(a, b, atol=1e-6) for a, b in zip(found[0], found[2], strict=True))
+
+
+def test_a_phase_that_trains_nothing_is_an_error(splits):
+    with pytest.raises(RuntimeError, match=r"each stage of a phase must be trained. Received: nothing moved in"):
+        tl.fine_tune(classifier(), splits, [phase("block5 head", learning_rate=0.0)], store=None)
+
+
+def test_an_unknown_stage(splits):
+    with pytest.raises(ValueError, match=r"stage must be one of block1.*Received: 'conv5'\."):
+        tl.fine_tune(classifier(), splits, [phase("conv5")], store=None)
+
+
+def test_a_model_for_other_classes(splits):
+    model = tl.attach_head(small_backbone("vgg16"), 3)
+    with pytest.raises(ValueError, match=r"an output for each of 2 classes. Received: 3\."):
+        tl.fine_tune(model, splits, [phase()], store=None)
+
+
+def test_validation_needs_pictures(splits):
+    none = tl.Splits(splits.train, splits.val.take([]), splits.test, "none")
+    with pytest.raises(ValueError, match=r"train and val must have pictures.*Received: 8 and 0\."):
+        tl.fine_tune(classifier(), none, [phase()], store=None)
+
+
+def test_gradual_unfreezing_plans_phases():
+    backbone = small_backbone("resnet50")
+    phases = tl.gradual_unfreezing(backbone, 2, epochs=3)
+    assert [p.train for p in phases] == [("conv5", "head"), ("conv4", "conv5", "head")]
+    assert [p.learning_rate for p in phases] == pytest.approx([3e-4, 1e-4]) and phases[0].epochs == 3
+    with_head = tl.gradual_unfreezing(backbone, 1, head=True)
+    assert [p.train for p in with_head] == [("head",), ("conv5", "head")]
+    assert with_head[0].learning_rate > with_head[1].learning_rate
+    chosen = tl.gradual_unfreezing(backbone, 2, learning_rates=[1e-2, 1e-5])
+    assert [p.learning_rate for p in chosen] == [1e-2, 1e-5]
+
+
+def test_gradual_unfreezing_of_what_is_not_there():
+    backbone = small_backbone("vgg16")
+    for stages in (0, 6):
+        with pytest.raises(ValueError, match=rf"stages must be 1 to 5 for vgg16. Received: {stages}\."):
+            tl.gradual_unfreezing(backbone, stages)
+    with pytest.raises(ValueError, match=r"a learning rate for each of 2 phases. Received: 1\."):
+        tl.gradual_unfreezing(backbone, 2, learning_rates=[1e-3])
+
+
+def test_a_phase_takes_one_stage_or_many():
+    assert tl.Phase("head").train == tl.Phase(["head"]).train == tl.Phase().train == ("head",)
+    assert tl.Phase(["block5", "head"]).name == "block5 + head"
