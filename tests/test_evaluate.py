@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from conftest import drawn, small_backbone, small_splits
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
-from tlteach.evaluation import _bootstrap, predict
 
 import tlteach as tl
+from tlteach.evaluation import _bootstrap, predict
 from tlteach.features import split_of_array
 
 CLASSES = ["a", "b", "c"]

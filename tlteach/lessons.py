@@ -144,10 +144,23 @@ class _environment:
                 os.environ[name] = value
 
 
+def _is_noise(text):
+    return not text.strip() or re.search(r"\r|\x1b|absl::|^[IWE]0000 ", text, re.M)
+
+
+def _without_noise(notebook):
+    """Drop progress bars and TensorFlow's start-up notes from the outputs; warnings stay."""
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr" or not _is_noise(o.text)]
+    return notebook
+
+
 def _write(notebook, out, stem):
     import nbformat
     from nbconvert import HTMLExporter
 
+    notebook = _without_noise(notebook)
     page, _ = HTMLExporter().from_notebook_node(notebook)
     write_beside(out / f"{stem}.ipynb", nbformat.writes(notebook))
     write_beside(out / f"{stem}.html", page)

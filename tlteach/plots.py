@@ -73,7 +73,7 @@ def plot_pictures(split, rows=range(12), *, titles=None, columns=6, fig=None):
     rows = list(rows)
     titles = [split.table["class"].iloc[i] for i in rows] if titles is None else titles
     height = max(1, -(-len(rows) // columns))
-    fig = plt.figure(figsize=(1.5 * columns, 1.7 * height), layout="constrained") if fig is None else fig
+    fig = plt.figure(figsize=(1.2 * columns, 1.4 * height), layout="constrained") if fig is None else fig
     axes = np.atleast_1d(fig.subplots(height, columns, squeeze=False)).ravel()
     for ax in axes:
         ax.axis("off")

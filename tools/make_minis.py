@@ -127,18 +127,17 @@ def _boxes(random, n):
     return boxes
 
 
-def picture_size(epoch, epochs):
-    """Small pictures first: an epoch at 32 costs a quarter of one at 64 (Touvron et al. 2019)."""
-    return (32, 48, 64)[min(2, 3 * epoch // epochs)]
+def growing_sizes(epochs):
+    """The picture size of each epoch, small ones first: an epoch at 32 costs a quarter of one at 64."""
+    return [(32, 48, 64)[min(2, 3 * epoch // epochs)] for epoch in range(epochs)]
 
 
-def compile_student(model, name, steps):
-    peak = LEARNING_RATE[name]
+def compile_student(model, steps, *, peak, teacher_weight):
     schedule = keras.optimizers.schedules.CosineDecay(
         peak / 50, decay_steps=steps - steps // 15, warmup_target=peak, warmup_steps=steps // 15
     )
     losses = {"classes": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "teacher": "mse"}
-    weights = {"classes": 1.0, "teacher": TEACHER_WEIGHT}
+    weights = {"classes": 1.0, "teacher": teacher_weight}
     model.compile(
         keras.optimizers.AdamW(schedule, weight_decay=0.02, clipnorm=1.0),
         loss={k: losses[k] for k in model.output},
@@ -153,19 +152,20 @@ def accuracy(model, x, y, name):
     return float(np.mean(np.concatenate(logits).argmax(1) == y))
 
 
-def train(model, photographs, targets, *, name, epochs, batch, seed, checkpoint):
-    """Train epoch by epoch; every finished epoch is on disk, so a killed run goes on."""
+def train(model, photographs, targets, *, name, sizes, batch, seed, checkpoint):
+    """Train epoch by epoch; every finished epoch is on disk, so a killed run goes on.
+
+    The model must be compiled, unless a checkpoint is there.
+    """
     x, _ = photographs["train"]
     if checkpoint.exists():
         model = keras.models.load_model(checkpoint)
-    else:
-        compile_student(model, name, epochs * (len(x) // batch))
     first = int(model.optimizer.iterations) // (len(x) // batch)
-    for epoch in range(first, epochs):
-        size = picture_size(epoch, epochs)
-        data = batches(x, targets, name=name, size=size, batch=batch, seed=[seed, epoch])
+    for epoch in range(first, len(sizes)):
+        data = batches(x, targets, name=name, size=sizes[epoch], batch=batch, seed=[seed, epoch])
         model.fit(data, initial_epoch=epoch, epochs=epoch + 1, verbose=2)
-        print(f"{size} pixels, validation accuracy {accuracy(model, *photographs['val'], name):.4f}", flush=True)
+        measured = accuracy(model, *photographs["val"], name)
+        print(f"{sizes[epoch]} pixels, validation accuracy {measured:.4f}", flush=True)
         beside = checkpoint.with_name("beside_" + checkpoint.name)
         model.save(beside)
         beside.replace(checkpoint)
@@ -190,6 +190,7 @@ def main(
     photographs: Path = typer.Option(help="tiny-imagenet-200.zip as published"),
     teacher: str = typer.Option(None, help="MobileNetV2 weights without top: a file, or imagenet"),
     epochs: int = 18,
+    further: int = typer.Option(0, help="epochs after a warm restart, at 64 pixels"),
     batch: int = 128,
     seed: int = 0,
     work: Path = typer.Option(Path("build/minis"), help="arrays and checkpoints"),
@@ -202,9 +203,15 @@ def main(
     if teacher:
         targets["teacher"] = teacher_features(x, teacher, work / "teacher.npy")
     model = build_student(name, len(classes), 1280 if teacher else 0)
-    model = train(
-        model, pictures, targets, name=name, epochs=epochs, batch=batch, seed=seed, checkpoint=work / f"{name}.keras"
-    )
+    steps, peak = len(x) // batch, LEARNING_RATE[name]
+    common = {"name": name, "batch": batch}
+    compile_student(model, epochs * steps, peak=peak, teacher_weight=TEACHER_WEIGHT)
+    checkpoint = work / f"{name}.keras"
+    model = train(model, pictures, targets, sizes=growing_sizes(epochs), seed=seed, checkpoint=checkpoint, **common)
+    if further:  # a warm restart (Loshchilov and Hutter 2017), closer to the teacher
+        compile_student(model, further * steps, peak=peak / 2, teacher_weight=4 * TEACHER_WEIGHT)
+        checkpoint = work / f"{name}_further.keras"
+        model = train(model, pictures, targets, sizes=[64] * further, seed=seed + 1, checkpoint=checkpoint, **common)
     path = export(model, name, out)
     card = {
         "network": name,
@@ -212,7 +219,13 @@ def main(
         "source": f"{len(classes)} classes, {len(x)} photographs of 64 x 64",
         "source_accuracy": round(accuracy(model, *pictures["val"], name), 4),
         "teacher": "MobileNetV2, ImageNet" if teacher else None,
-        "recipe": {"epochs": epochs, "batch": batch, "seed": seed, "learning_rate": LEARNING_RATE[name]},
+        "recipe": {
+            "epochs": epochs,
+            "further": further,
+            "batch": batch,
+            "seed": seed,
+            "learning_rate": LEARNING_RATE[name],
+        },
         "keras": keras.version(),
         "bytes": path.stat().st_size,
     }

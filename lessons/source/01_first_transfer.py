@@ -34,7 +34,7 @@ pets = tl.load_dataset("cats_vs_dogs")
 pets
 
 # %%
-tl.plot_pictures(pets.train, range(0, pets.train.num_examples, pets.train.num_examples // 12), columns=6)
+tl.plot_pictures(pets.train, range(0, pets.train.num_examples, pets.train.num_examples // 12), columns=6);
 # %% [markdown]
 # Some are hard: turned, dark, half hidden. Is no test picture a copy of a training picture?
 
@@ -143,7 +143,7 @@ for labels, seed, name in tqdm(plan):
 results = pd.DataFrame(rows)
 
 # %%
-tl.plot_label_curve(results)
+tl.plot_label_curve(results);
 # %% [markdown]
 # The line is the mean of the seeds, the band reaches from the worst to the best. Where
 # bands overlap, this run does not decide between two ways.
@@ -181,7 +181,7 @@ benefits.round(1)
 # ## What it cost
 
 # %%
-tl.plot_seconds(results)
+tl.plot_seconds(results);
 # %% [markdown]
 # The probe is the cheapest: the backbone runs once over the few pictures, and the
 # rest is solving one convex problem. No step size, no epochs, nothing to tune.
@@ -214,10 +214,10 @@ print(tl.claim("gain of fine-tuning over the probe at 160 labels", tuned[160], -
 # %%
 best = frozen_features(tl.subset(pets, 160), seed=0)
 report = tl.evaluate(best, pets.test)
-tl.plot_confusion(report)
+tl.plot_confusion(report);
 # %%
 worst = report.mistakes().head(6)
-tl.plot_pictures(pets.test, worst.index, titles=[f"{p:.0%} {c}" for p, c in zip(worst.probability, worst.predicted)])
+tl.plot_pictures(pets.test, worst.index, titles=[f"{p:.0%} {c}" for p, c in zip(worst.probability, worst.predicted)]);
 # %%
 tl.save_results("01_first_transfer", results, start=start, slope=slope, asymptote=asymptote)
 
