@@ -248,6 +248,7 @@ def test_a_missing_file(tmp_path):
         tl.load_backbone("vgg16", weights=tmp_path / "none.h5")
 
 
+@pytest.mark.filterwarnings("ignore:Skipping nested container")
 def test_a_file_that_does_not_fit(tmp_path):
     tl.load_backbone("vgg16", "mini", weights=None).model.save_weights(tmp_path / "narrow.weights.h5")
     told = r"the weights must be those of vgg16 without its top.*narrow.weights.h5, which does not fit \(.+\)"
