@@ -56,6 +56,17 @@ def test_given_splits_are_kept(tmp_path):
         assert len(found) == 9 and all(p.startswith(part + "/") for p in found)
 
 
+def test_splits_may_have_their_other_names(tmp_path):
+    names = {"Training": (0, 6), "valid": (100, 3), "Testing": (200, 3)}
+    for name, (first, count) in names.items():
+        for number, cls in enumerate("ab"):
+            for i in range(count):
+                save(tmp_path / name / cls / f"{i}.png", drawn(1000 * number + first + i))
+    splits = tl.from_folder(tmp_path)
+    assert {part: split.num_examples for part, split in splits.parts().items()} == {"train": 12, "val": 6, "test": 6}
+    assert all(path.startswith("Testing/") for path in paths(splits)["test"])
+
+
 def test_with_train_alone_the_rest_is_drawn_from_it(tmp_path):
     found = paths(tl.from_folder(fill(tmp_path / "train", {"a": 10, "b": 10}).parent))
     assert {part: len(p) for part, p in found.items()} == {"train": 12, "val": 4, "test": 4}

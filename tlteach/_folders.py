@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from tlteach import _pictures
 
-PARTS = ("train", "val", "test")
+_CALLED = {"train": ["train", "training"], "val": ["val", "valid", "validation"], "test": ["test", "testing"]}
+PARTS = {name: part for part, names in _CALLED.items() for name in names}  # what people call their splits' folders
 FEWEST = 3  # pictures a class: one for each split
 
 
@@ -63,11 +64,13 @@ def read_mini(folder):
 
 def _list(root):
     """List the pictures as path, class and given split (or none)."""
-    given = [part for part in PARTS if _folders_in(root / part)]  # a class may be called train: it has none
-    given = given if "train" in given else []
+    given = {base: PARTS[base.name.lower()] for base in _folders_in(root) if base.name.lower() in PARTS}
+    given = {
+        base: part for base, part in given.items() if _folders_in(base)
+    }  # a class may be called train: it has none
+    bases = given if "train" in given.values() else {root: None}
     rows = []
-    for part in given or [None]:
-        base = root / part if part else root
+    for base, part in bases.items():
         for folder in _folders_in(base):
             rows += [(f.relative_to(root).as_posix(), folder.name, part) for f in _pictures_in(folder)]
     if not rows:
