@@ -58,7 +58,10 @@ def seed_dropout(model, seed):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Remember the weights of the best validation loss, the beginning included; stop when it has passed.
+    """Remember the weights of the best epoch on validation, the beginning included; stop when it has passed.
+
+    Best is the higher accuracy; where that is equal, the lower loss: loss alone also rises when a
+    network only grows too sure of what it gets right.
 
     Args:
         patience: Epochs without a better validation loss after which training stops.
@@ -81,14 +84,16 @@ class KeepBest(keras.callbacks.Callback):
             model: The part that will be trained.
             measured: Its metrics on the validation rows.
         """
-        self.started, self.best, self.part = time.perf_counter(), measured["loss"], model
+        self.started, self.part = time.perf_counter(), model
+        self.best = measured["accuracy"], -measured["loss"]
         self.rows.append({"epoch": 0, **{f"val_{k}": v for k, v in measured.items()}, "seconds": 0.0})
         self._remember()
 
     def on_epoch_end(self, epoch, logs=None):
         self.rows.append({"epoch": epoch + 1, **logs, "seconds": time.perf_counter() - self.started})
-        if logs["val_loss"] < self.best:
-            self.best, self.at = logs["val_loss"], epoch
+        score = logs["val_accuracy"], -logs["val_loss"]
+        if score > self.best:
+            self.best, self.at = score, epoch
             self._remember()
         elif epoch - self.at >= self.patience:
             self.model.stop_training = True

@@ -83,7 +83,7 @@ def fit(
     test: Annotated[Path | None, typer.Option(help="A folder of the same classes to measure on.")] = None,
     labels: Annotated[int | None, typer.Option(help="How many labelled pictures to use in all. [default: all]")] = None,
     phases: Annotated[
-        int | None, typer.Option(min=0, help="Stages to fine-tune. [default: one, if validation says that it helps]")
+        int | None, typer.Option(min=0, help="Stages to fine-tune. [default: as many as validation says help]")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
 ):

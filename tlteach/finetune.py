@@ -23,7 +23,7 @@ class Phase:
         train: Names of the stages that are trained, such as `("block5", "head")`, or `("all",)`.
         epochs: Passes over the training split, at most.
         learning_rate: Adam's learning rate, or a Keras schedule.
-        patience: Epochs without a better validation loss after which it stops.
+        patience: Epochs without a better one on validation after which it stops.
         batch_size: Pictures a step.
     """
 
@@ -51,7 +51,8 @@ class Run:
         model: The trained model, the same object that was given.
         history: `pandas.DataFrame`, a row an epoch: phase, epoch, loss, accuracy, val_loss,
             val_accuracy, seconds. Epoch 0 is the phase's beginning.
-        plan: `pandas.DataFrame`, a row a phase: what was trained, where the model was cut, and why.
+        plan: `pandas.DataFrame`, a row a phase: what was trained, where the model was cut and why,
+            and the epoch whose weights were kept (0: the beginning).
         seconds: Time it took in all.
         interrupted: Whether Ctrl-C ended it early.
     """
@@ -73,7 +74,7 @@ def gradual_unfreezing(backbone, stages=1, *, epochs=8, learning_rates=None, hea
         backbone: A `Backbone`.
         stages: How many stages to unfreeze, one phase each.
         epochs: Epochs of each phase, at most.
-        learning_rates: A rate for each phase; by default 3e-4, then a third of the one before.
+        learning_rates: A rate for each phase; by default 3e-4, then half of the one before.
         head: Whether to begin with a phase for the head alone (for a random head).
 
     Returns:
@@ -94,7 +95,7 @@ def gradual_unfreezing(backbone, stages=1, *, epochs=8, learning_rates=None, hea
     if not 1 <= stages <= len(names):
         raise ValueError(f"stages must be 1 to {len(names)} for {backbone.name}. Received: {stages}.")
     trained = [(*names[len(names) - n :], HEAD) for n in range(0 if head else 1, stages + 1)]
-    rates = learning_rates or [3e-4 / 3**i for i in range(-1 if head else 0, stages)]
+    rates = learning_rates or [3e-4 / 2**i for i in range(-1 if head else 0, stages)]
     if len(rates) != len(trained):
         raise ValueError(f"there must be a learning rate for each of {len(trained)} phases. Received: {len(rates)}.")
     return [Phase(train, epochs, rate) for train, rate in zip(trained, rates, strict=True)]
@@ -106,8 +107,8 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
     A phase freezes what it does not train and compiles for itself. Everything
     before its first stage is constant, so it is run once and the rest is
     trained on the kept activations (see `Run.plan`). After a phase the weights
-    of its best validation loss are put back: the phase's beginning counts too,
-    so a phase that does not help changes nothing.
+    of its best epoch on validation are put back: the phase's beginning counts
+    too, so a phase that does not help changes nothing.
 
     Args:
         model: From `attach_head`, or any flat Keras classifier.
@@ -150,7 +151,9 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
             proof.check()
         keep.put_back()
         histories.append(keep.history().assign(phase=number, stages=phase.name))
-        plans.append({"phase": number, "trains": phase.name, "variables": len(expected), **plan})
+        plans.append(
+            {"phase": number, "trains": phase.name, "variables": len(expected), **plan, "kept epoch": keep.at + 1}
+        )
         if interrupted:
             break
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
+import pandas as pd
 
 from tlteach.backbones import default_input_size, load_backbone
 from tlteach.data import Splits, from_folder, subset, with_test_folder
@@ -14,6 +15,7 @@ from tlteach.finetune import Run, fine_tune, gradual_unfreezing
 from tlteach.heads import attach_head, linear_probe
 
 LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
+DEEPEST = 3  # stages that are tried at most, one after another
 ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
 
 
@@ -44,8 +46,8 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
     """Fit a classifier on a folder of pictures by the recommended recipe.
 
     A linear probe is solved on the backbone's features. If it makes enough
-    mistakes on validation for an improvement to be seen, the last stage is
-    fine-tuned from there, and kept if its validation loss is lower. Otherwise
+    mistakes on validation for an improvement to be seen, stages are fine-tuned
+    from there, one more for as long as validation gets better. If none helps,
     the probe learns from the validation pictures too.
 
     Args:
@@ -53,7 +55,7 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
         backbone: A `Backbone`, or the keyword arguments of `load_backbone` as a dict.
         test: A folder of the same classes to measure on; else a fifth of `folder`.
         labels: How many labelled pictures to use in all; all if `None`.
-        phases: How many stages to fine-tune; `None` lets validation decide about one.
+        phases: How many stages to fine-tune; `None` lets validation decide.
         seed: Seed of all that is random.
 
     Returns:
@@ -78,9 +80,9 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
 
 
 def _load(wanted):
-    """Load a backbone with its input somewhat larger than it was trained with, in steps of 32 pixels."""
+    """Load a backbone with its input somewhat larger than it was trained with, in steps of 16 pixels."""
     height, width = default_input_size(**wanted)
-    return load_backbone(**wanted, input_size=[32 * max(1, round(n * LARGER / 32)) for n in (height, width)])
+    return load_backbone(**wanted, input_size=[16 * round(n * LARGER / 16) for n in (height, width)])
 
 
 def _splits(folder, test, labels, seed):
@@ -99,14 +101,29 @@ def _learn(backbone, splits, features, *, phases, seed):
         why = "as asked" if phases == 0 else "too few for fine-tuning to be seen to help"
         return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
     model = attach_head(backbone, probe)
-    run = fine_tune(model, splits, gradual_unfreezing(backbone, phases or 1), seed=seed, store=None)
-    first, best = run.history["val_loss"].iloc[0], run.history["val_loss"].min()
-    if best < first:
-        return model, run, f"Fine-tuned: {told}; validation loss fell from {first:.3f} to {best:.3f}."
-    return (
-        _probe_alone(backbone, features, seed),
-        run,
-        f"Linear probe: {told}, and fine-tuning did not lower the validation loss of {first:.3f}.",
+    run = _unfreeze(model, splits, gradual_unfreezing(backbone, phases or DEEPEST), greedy=phases is None, seed=seed)
+    helped = int((run.plan["kept epoch"] > 0).sum())
+    if helped:
+        before, after = run.history["val_accuracy"].iloc[0], run.history["val_accuracy"].max()
+        return model, run, f"Fine-tuned, {helped} phases kept: {told}; right went from {before:.1%} to {after:.1%}."
+    return _probe_alone(backbone, features, seed), run, f"Linear probe: {told}, and fine-tuning made it no better."
+
+
+def _unfreeze(model, splits, phases, *, greedy, seed):
+    """Fine-tune phase by phase; if greedy, only for as long as each is better on validation than the one before."""
+    runs = []
+    for phase in phases:
+        runs.append(fine_tune(model, splits, [phase], seed=seed, store=None))
+        if greedy and runs[-1].plan["kept epoch"].iloc[0] == 0:
+            break
+    history = [r.history.assign(phase=i) for i, r in enumerate(runs, 1)]
+    plan = [r.plan.assign(phase=i) for i, r in enumerate(runs, 1)]
+    return replace(
+        runs[-1],
+        history=pd.concat(history, ignore_index=True),
+        plan=pd.concat(plan, ignore_index=True),
+        seconds=sum(r.seconds for r in runs),
+        interrupted=any(r.interrupted for r in runs),
     )
 
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01 A first transfer
 #
-# A network that has never seen a cat or a dog learns to tell them apart from ten
+# A network that was never shown a cat or a dog learns to tell them apart from a few
 # labelled pictures, because it has seen many other things.
 #
 # **You will**
@@ -35,6 +35,7 @@ pets
 
 # %%
 tl.plot_pictures(pets.train, range(0, pets.train.num_examples, pets.train.num_examples // 12), columns=6);
+
 # %% [markdown]
 # Some are hard: turned, dark, half hidden. Is no test picture a copy of a training picture?
 
@@ -66,15 +67,14 @@ tl.trainable_table(vgg.model)
 # | 40 | ? | ? | ? |
 # | 160 | ? | ? | ? |
 #
-# Our own prediction: features of the backbone are worth most when labels are few;
-# with more labels the network from scratch catches up; fine-tuning pays only when
-# there are labels enough to steer it.
+# Ours, before the first run: the backbone's features are worth most when labels are
+# few; with 160 the network from scratch begins to catch up; fine-tuning pays only when
+# there are labels enough to steer it. (One of these was wrong.)
 #
 # ## Three ways to use the same labels
 #
 # **From scratch**: a small network that begins at random and learns everything from
 # these labels. We give it a fair chance: few layers, mirrored pictures, many epochs.
-
 
 # %%
 def small_network():
@@ -96,22 +96,18 @@ def from_scratch(few, seed):
     everything = tl.Phase(("all",), epochs=40, learning_rate=1e-3, patience=12, batch_size=16)
     return tl.fine_tune(small_network(), few, [everything], seed=seed).model
 
-
 # %% [markdown]
 # **Frozen features**: the backbone is run once, and a linear probe is solved on what
 # comes out. Nothing of the backbone changes.
-
 
 # %%
 def frozen_features(few, seed):
     probe = tl.linear_probe(tl.extract_features(vgg, few), seed=seed)
     return tl.attach_head(vgg, probe)
 
-
 # %% [markdown]
 # **Fine-tuned**: start from that probe, then let the last stage move too, gently. If
 # validation does not get better, the beginning is put back.
-
 
 # %%
 def fine_tuned(few, seed):
@@ -120,16 +116,15 @@ def fine_tuned(few, seed):
     model = tl.attach_head(fresh, probe)
     return tl.fine_tune(model, few, tl.gradual_unfreezing(fresh, stages=1), seed=seed).model
 
-
 # %% [markdown]
 # ## The experiment
 #
 # Labels cost money, so we count all of them: a quarter of the labels are for
-# validation. Each cell of the table is run with three seeds, each with other labels.
+# validation. Each cell of the table is run with five seeds, each with other labels.
 
 # %%
 strategies = {"from scratch": from_scratch, "frozen features": frozen_features, "fine-tuned": fine_tuned}
-plan = [(labels, seed, name) for labels in (10, 40, 160) for seed in range(3) for name in strategies]
+plan = [(labels, seed, name) for labels in (10, 40, 160) for seed in range(5) for name in strategies]
 
 # %%
 rows = []
@@ -144,6 +139,7 @@ results = pd.DataFrame(rows)
 
 # %%
 tl.plot_label_curve(results);
+
 # %% [markdown]
 # The line is the mean of the seeds, the band reaches from the worst to the best. Where
 # bands overlap, this run does not decide between two ways.
@@ -176,12 +172,20 @@ benefits.round(1)
 
 # %% [markdown]
 # Slope is read off three label counts, so it is a coarse number: the frozen features
-# needed at most a `slope`-th of the labels for what scratch reached with 160.
-#
+# needed at most a `slope`-th of the labels for what scratch reached with 160. How many
+# labels does scratch need, then? We give it all there are (one run only: no spread).
+
+# %%
+all_labels = pets.train.num_examples + pets.val.num_examples
+scratch_with_all = tl.evaluate(from_scratch(pets, seed=0), pets.test)
+f"from scratch, {all_labels} labels: {scratch_with_all.accuracy:.3f}, 95 % interval {scratch_with_all.accuracy_interval}"
+
+# %% [markdown]
 # ## What it cost
 
 # %%
 tl.plot_seconds(results);
+
 # %% [markdown]
 # The probe is the cheapest: the backbone runs once over the few pictures, and the
 # rest is solving one convex problem. No step size, no epochs, nothing to tune.
@@ -192,22 +196,27 @@ tl.plot_seconds(results);
 # run does not bear one out, this cell says so instead of the text pretending.
 
 # %%
-print(tl.claim("start: gain of frozen features at 10 labels", start, 0.02, 0.5))
-print(tl.claim("asymptote: gain of frozen features at 160 labels", asymptote, 0.02, 0.5))
+print(tl.claim("start: gain of frozen features at 10 labels", start, 0.01, 0.4))
+print(tl.claim("asymptote: gain of frozen features at 160 labels", asymptote, 0.1, 0.5))
 print(tl.claim("slope: times fewer labels", slope, 4, 16))
 
 # %%
 tuned = mean.loc["fine-tuned"] - mean.loc["frozen features"]
-print(tl.claim("gain of fine-tuning over the probe at 10 labels", tuned[10], -0.05, 0.1))
-print(tl.claim("gain of fine-tuning over the probe at 160 labels", tuned[160], -0.05, 0.15))
+print(tl.claim("gain of fine-tuning over the probe at 10 labels", tuned[10], -0.05, 0.05))
+print(tl.claim("gain of fine-tuning over the probe at 160 labels", tuned[160], -0.05, 0.1))
 
 # %% [markdown]
-# **Why?** Scratch must find out from a handful of pictures what an edge, fur or an ear
-# is, *and* which of them tell cats from dogs. The backbone brings the first part.
+# **We were wrong about scratch.** In mini size it has not begun to catch up at 160 labels:
+# it is still guessing. It must find out from a handful of pictures what an edge, fur or
+# an ear is, *and* which of them tell cats from dogs, while colour, background and light say
+# nothing about the class in these pictures. The backbone brings the first part along.
+#
+# **The start is the least certain benefit.** With ten labels (eight to learn from) the seeds
+# lie far apart: which eight pictures you happen to label matters more than the method.
 #
 # **Why does fine-tuning add so little here?** With few labels, the last stage has far
-# more weights than there are pictures. `fine_tune` keeps a change only when the
-# validation loss falls, so it seldom does harm, and just as seldom wonders.
+# more weights than there are pictures. `fine_tune` keeps a change only when
+# validation gets better, so it seldom does harm, and just as seldom wonders.
 #
 # ## Look at the mistakes
 
@@ -215,9 +224,16 @@ print(tl.claim("gain of fine-tuning over the probe at 160 labels", tuned[160], -
 best = frozen_features(tl.subset(pets, 160), seed=0)
 report = tl.evaluate(best, pets.test)
 tl.plot_confusion(report);
+
 # %%
 worst = report.mistakes().head(6)
 tl.plot_pictures(pets.test, worst.index, titles=[f"{p:.0%} {c}" for p, c in zip(worst.probability, worst.predicted)]);
+
+# %% [markdown]
+# What do the surest mistakes have in common? In our runs many are striped or patched dogs,
+# taken for cats: the probe leans on the coat, which photographs made a good cue, and
+# which these drawings give to both classes alike. A source brings its habits along.
+
 # %%
 tl.save_results("01_first_transfer", results, start=start, slope=slope, asymptote=asymptote)
 
