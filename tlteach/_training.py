@@ -1,5 +1,6 @@
 """What `fine_tune` gives to Keras: rows in a seeded order, the best weights, a progress bar."""
 
+import logging
 import time
 
 import keras
@@ -8,6 +9,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from tlteach.data import Split
+
+# Each phase compiles for itself, once and on purpose: TensorFlow's advice against it is not for a learner.
+logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
 
 class Rows(keras.utils.PyDataset):

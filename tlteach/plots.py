@@ -29,7 +29,11 @@ def plot_run(run, *, metric="accuracy", ax=None):
     for _, part in table.groupby("phase"):
         ax.axvline(part.index[0], color="0.8", zorder=0)
         ax.annotate(
-            part["stages"].iloc[0], (part.index[0], 1.02), xycoords=("data", "axes fraction"), fontsize=8, color="0.3"
+            f"from {part['stages'].iloc[0].split(' + ')[0]} on",
+            (part.index[0], 1.02),
+            xycoords=("data", "axes fraction"),
+            fontsize=8,
+            color="0.3",
         )
     ax.legend(frameon=False)
     return ax
