@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def _execute(notebook, folder, environment, *, title):
             on_cell_executed=lambda **_: bar.update(),
         )
         try:
-            client.execute()
+            client.execute(stderr=subprocess.DEVNULL)  # TensorFlow's start-up notes; a cell's own are in the notebook
         except CellExecutionError as error:
             raise LessonFailed(f"{error.ename}: {error.evalue}\n\nin the cell\n\n{_failing_source(notebook)}") from None
         except DeadKernelError as error:
