@@ -186,12 +186,7 @@ def test_with_a_resizing_layer_keras_would_move_them():
 
 READ = """
 import sys, numpy as np, keras
-assert "tlteach" not in sys.modules
-try:
-    import tlteach
-    raise SystemExit("tlteach must not be there")
-except ImportError:
-    pass
+sys.modules["tlteach"] = None  # as if it were not installed: importing it fails
 for name in sys.argv[1:]:
     model = keras.models.load_model(f"{name}.keras", safe_mode=True)
     np.save(f"{name}.npy", model(np.load("in.npy")))
