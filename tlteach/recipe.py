@@ -105,11 +105,8 @@ def _learn(backbone, splits, features, *, phases, seed):
     helped = int((run.plan["kept epoch"] > 0).sum())
     if helped:
         before, after = run.history["val_accuracy"].iloc[0], run.history["val_accuracy"].max()
-        return (
-            model,
-            run,
-            f"Fine-tuned, {helped} phases kept: {told}; accuracy there went from {before:.1%} to {after:.1%}.",
-        )
+        gain = f"accuracy there went from {before:.1%} to {after:.1%}"
+        return model, run, f"Fine-tuned ({helped} of {len(run.plan)} phases kept): {told}; {gain}."
     return _probe_alone(backbone, features, seed), run, f"Linear probe: {told}, and fine-tuning made it no better."
 
 
