@@ -149,3 +149,30 @@ def test_help_has_examples_and_lessons_are_listed():
     assert "Example" in RUN.invoke(app, ["fit", "--help"]).output
     listed = RUN.invoke(app, ["lessons"])
     assert listed.exit_code == 0 and "01  A first transfer  (3 min)" in listed.output
+
+
+def test_out_must_not_be_a_file(stripes, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    result = RUN.invoke(app, ["fit", str(stripes / "learn"), "--out", str(tmp_path / "taken")])
+    assert result.exit_code == 1 and "out must be a folder" in result.output
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_ctrl_c_ends_all_phases_and_is_told(stripes, monkeypatch):
+    from tlteach import recipe
+    from tlteach.finetune import fine_tune
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    asked = []
+
+    def stopped(model, splits, phases, **options):
+        asked.append(phases)
+        return fine_tune(model, splits, phases, callbacks=[Stop()], **options)
+
+    monkeypatch.setattr(recipe, "fine_tune", stopped)
+    fitted = recipe.fit_folder(stripes / "learn", {"name": "resnet50"}, labels=24, phases=3)
+    assert len(asked) == 1 and fitted.run.interrupted
+    assert "nterrupted" in fitted.decision

@@ -117,3 +117,10 @@ def test_pictures_in_0_to_1_are_an_error():
     split.pictures = [p / 255 for p in split.pictures]
     with pytest.raises(ValueError, match=r"pictures must be in 0\.\.255"):
         tl.evaluate(tl.attach_head(small_backbone("vgg16"), 2), split)
+
+
+def test_outputs_that_are_no_probabilities(answers):
+    _, split, _ = answers
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.GlobalAveragePooling2D()])
+    with pytest.raises(ValueError, match=r"must give probabilities that sum to 1 \(end it with a softmax\)"):
+        tl.evaluate(model, split)

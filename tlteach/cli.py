@@ -45,6 +45,7 @@ def _start_keras():
 @app.command()
 def lessons():
     """List the lessons: number, title, and minutes in mini size on two cores."""
+    _start_keras()
     from tlteach.lessons import list_lessons
 
     for lesson in list_lessons():
@@ -61,10 +62,13 @@ def run(
 
     Example: tlteach run 01 --out results
     """
+    _start_keras()
     from tlteach.lessons import LessonFailed, run_lesson
 
     try:
         left = run_lesson(lesson, size=size, out=out)
+    except KeyboardInterrupt:
+        raise _fail("interrupted; what ran is left in the folder.", 130) from None
     except (LessonFailed, ValueError, OSError) as error:
         raise _fail(str(error)) from None
     for path in left:
@@ -99,6 +103,8 @@ def fit(
     from tlteach.recipe import fit_folder
     from tlteach.report import write_report
 
+    if out.exists() and not out.is_dir():
+        raise _fail(f"out must be a folder, new or old. Received: {out}, a file.")
     wanted = {"name": backbone, "size": size, "weights": None if weights == "none" else weights}
     try:
         fitted = fit_folder(folder, wanted, test=test, labels=labels, phases=phases, seed=seed)
@@ -134,9 +140,9 @@ def predict(
         raise _fail(f"{failed} of the files could not be read; the lines with 'error' name them.")
 
 
-def _fail(sentence):
+def _fail(sentence, code=1):
     typer.echo(f"Error: {sentence}", err=True)
-    return typer.Exit(1)
+    return typer.Exit(code)
 
 
 if __name__ == "__main__":

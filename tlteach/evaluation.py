@@ -68,6 +68,11 @@ def evaluate(model, split, *, resamples=2000, seed=0):
             f"a split needs pictures, and the model an output for each of its {len(split.classes)} classes. "
             f"Received: {probabilities.shape[0]} pictures and {probabilities.shape[1]} outputs."
         )
+    if not np.allclose(probabilities.sum(1), 1, atol=1e-3):
+        raise ValueError(
+            "the model must give probabilities that sum to 1 (end it with a softmax). "
+            f"Received: outputs that sum to {probabilities.sum(1).min():.3g} to {probabilities.sum(1).max():.3g}."
+        )
     predicted = probabilities.argmax(1)
     right = predicted == split.labels
     return Report(

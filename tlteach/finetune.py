@@ -139,6 +139,7 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
         Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features; lessons 01 and 03.
     """
     started, histories, plans, interrupted = time.perf_counter(), [], [], False
+    phases = [phases] if isinstance(phases, Phase) else phases
     _check_model(model, data)
     for number, phase in enumerate(phases, 1):
         expected = freeze(model, phase.train)

@@ -21,6 +21,8 @@ def plot_run(run, *, metric="accuracy", ax=None):
     Returns:
         The Axes.
     """
+    if metric not in run.history:
+        raise ValueError(f"metric must be 'accuracy' or 'loss', of a run with a phase. Received: {metric!r}.")
     ax, table = _axes(ax), run.history.reset_index(drop=True)
     ax.plot(table.index, table[metric], "o-", color=COLOURS[0], label="training")
     ax.plot(table.index, table[f"val_{metric}"], "s--", color=COLOURS[1], label="validation")

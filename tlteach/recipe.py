@@ -98,16 +98,21 @@ def _learn(backbone, splits, features, *, phases, seed):
     mistakes = int((np.asarray(probe.predict_on_batch(features.val.x)).argmax(1) != features.val.y).sum())
     told = f"the linear probe made {mistakes} mistakes on {len(features.val.y)} validation pictures"
     if phases == 0 or (phases is None and mistakes < ENOUGH_MISTAKES):
-        why = "as asked" if phases == 0 else "too few for fine-tuning to be seen to help"
+        why = "and none was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
         return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
     model = attach_head(backbone, probe)
     run = _unfreeze(model, splits, gradual_unfreezing(backbone, phases or DEEPEST), greedy=phases is None, seed=seed)
     helped = int((run.plan["kept epoch"] > 0).sum())
+    stopped = "Interrupted. " if run.interrupted else ""
     if helped:
         before, after = run.history["val_accuracy"].iloc[0], run.history["val_accuracy"].max()
         gain = f"accuracy there went from {before:.1%} to {after:.1%}"
-        return model, run, f"Fine-tuned ({helped} of {len(run.plan)} phases kept): {told}; {gain}."
-    return _probe_alone(backbone, features, seed), run, f"Linear probe: {told}, and fine-tuning made it no better."
+        return model, run, f"{stopped}Fine-tuned ({helped} of {len(run.plan)} phases kept): {told}; {gain}."
+    return (
+        _probe_alone(backbone, features, seed),
+        run,
+        f"{stopped}Linear probe: {told}, and fine-tuning made it no better.",
+    )
 
 
 def _unfreeze(model, splits, phases, *, greedy, seed):
@@ -115,7 +120,7 @@ def _unfreeze(model, splits, phases, *, greedy, seed):
     runs = []
     for phase in phases:
         runs.append(fine_tune(model, splits, [phase], seed=seed, store=None))
-        if greedy and runs[-1].plan["kept epoch"].iloc[0] == 0:
+        if runs[-1].interrupted or (greedy and runs[-1].plan["kept epoch"].iloc[0] == 0):
             break
     history = [r.history.assign(phase=i) for i, r in enumerate(runs, 1)]
     plan = [r.plan.assign(phase=i) for i, r in enumerate(runs, 1)]
