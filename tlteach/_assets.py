@@ -41,3 +41,18 @@ def check_size(size):
     if size not in ("mini", "full"):
         raise ValueError(f"size must be 'mini' or 'full'. Received: {size!r}.")
     return size
+
+
+def write_beside(path, text):
+    """Write a text file beside its place and rename it, so that it is there whole or not at all.
+
+    Args:
+        path: Where it goes.
+        text: What it holds.
+    """
+    beside = path.with_name(f".{path.name}.beside")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -76,9 +76,14 @@ def _list(root):
     if not rows:
         raise ValueError(
             f"the folder must hold a folder for each class with pictures ({', '.join(_pictures.SUFFIXES)}). "
-            f"Received: {root}, without any."
+            f"Received: {root}, {_instead(root)}."
         )
     return pd.DataFrame(rows, columns=["path", "class", "given"])
+
+
+def _instead(root):
+    alone = any(p.suffix.lower() in _pictures.SUFFIXES for p in root.iterdir())
+    return "which holds pictures itself: give the folder above it" if alone else "without any"
 
 
 def _folders_in(folder):

@@ -118,20 +118,15 @@ def boundary_before(model, stage):
     stages = find_stages(model)
     names = list(stages)
     after = {name for each in names[names.index(stage) :] for name in stages[each]}
-    crossing = {
-        tensor._keras_history.operation.name
-        for op in model.operations
-        if op.name in after
-        for tensor in _inputs(model, op)
-        if tensor._keras_history.operation.name not in after
-    }
+    crossing = {name for op in model.operations if op.name in after for name in sources(model, op)} - after
     return crossing.pop() if len(crossing) == 1 else None
 
 
-def _inputs(model, op):
-    """The tensors an operation reads in this model (its layers may serve other models too)."""
+def sources(model, op):
+    """Name the operations that one operation reads in this model (its layers may serve other models too)."""
     own = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
-    return [t for node in op._inbound_nodes if id(node) in own for t in node.input_tensors]
+    tensors = [t for node in op._inbound_nodes if id(node) in own for t in node.input_tensors]
+    return [tensor._keras_history.operation.name for tensor in tensors]
 
 
 def tensor_of(model, name):

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+from filelock import FileLock
 from tqdm import tqdm
 
 from tlteach._assets import cache_dir, shipped
@@ -22,13 +23,14 @@ def export_full(name, *, data_dir=None):
         OSError: If the data can neither be found nor fetched.
     """
     folder = cache_dir() / "datasets" / name / "full"
-    if folder.is_dir():
-        return folder
-    builder = _prepared(name, data_dir)
-    beside = folder.with_name("full.beside")
-    shutil.rmtree(beside, ignore_errors=True)
-    _write_pictures(builder, beside)
-    os.replace(beside, folder)  # only a complete folder gets the name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name("full.lock")):
+        if not folder.is_dir():
+            builder = _prepared(name, data_dir)
+            beside = folder.with_name("full.beside")
+            shutil.rmtree(beside, ignore_errors=True)
+            _write_pictures(builder, beside)
+            os.replace(beside, folder)  # only a complete folder gets the name
     return folder
 
 

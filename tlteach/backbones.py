@@ -1,6 +1,7 @@
 """Backbones: pretrained networks that take raw pixels and whose stages have names."""
 
 import csv
+import difflib
 import os
 import re
 import sys
@@ -154,7 +155,9 @@ def _table():
 def _row(name):
     key = str(name).lower()
     if key not in _table():
-        raise ValueError(f"name must be one of {', '.join(_table())}. Received: {name!r}.")
+        near = difflib.get_close_matches(key, _table(), 1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"name must be one of {', '.join(_table())}. Received: {name!r}.{meant}")
     return _table()[key]
 
 

@@ -45,7 +45,6 @@ def _start_keras():
 @app.command()
 def lessons():
     """List the lessons: number, title, and minutes in mini size on two cores."""
-    _start_keras()
     from tlteach.lessons import list_lessons
 
     for lesson in list_lessons():
@@ -62,7 +61,6 @@ def run(
 
     Example: tlteach run 01 --out results
     """
-    _start_keras()
     from tlteach.lessons import LessonFailed, run_lesson
 
     try:
@@ -101,7 +99,7 @@ def fit(
     """
     _start_keras()
     from tlteach.recipe import fit_folder
-    from tlteach.report import write_report
+    from tlteach.report import verdict, write_report
 
     if out.exists() and not out.is_dir():
         raise _fail(f"out must be a folder, new or old. Received: {out}, a file.")
@@ -111,9 +109,8 @@ def fit(
         write_report(fitted, out)
     except (ValueError, OSError) as error:
         raise _fail(str(error)) from None
-    low, high = fitted.report.accuracy_interval
-    typer.echo(fitted.decision)
-    typer.echo(f"{fitted.report.accuracy:.1%} of {fitted.report.n} test pictures right ({low:.1%} to {high:.1%}).")
+    for sentence in (*fitted.notes, fitted.decision, verdict(fitted.report)):
+        typer.echo(sentence)
     typer.echo(f"{out / 'model.keras'}, {out / 'report.json'}, {out / 'report.html'}")
 
 

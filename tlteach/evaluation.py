@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tlteach._stages import operations_of
-from tlteach.features import RESIZE, activations
+from tlteach.data import Split
+from tlteach.features import RESIZE, activations, sized_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,8 @@ def evaluate(model, split, *, resamples=2000, seed=0):
         >>> tl.evaluate(tl.attach_head(vgg, 2), pets.val).n
         200
     """
+    if not isinstance(split, Split):
+        raise ValueError(f"split must be one split, such as pets.test. Received: a {type(split).__name__}.")
     probabilities = predict(model, split)
     if not len(probabilities) or probabilities.shape[1] != len(split.classes):
         raise ValueError(
@@ -96,8 +99,7 @@ def predict(model, split):
     operations = [op.name for op in operations_of(model)]
     if RESIZE in operations:
         return activations(model, model.output._keras_history.operation.name, split, store=None)
-    size = tuple(model.input_shape[1:3])
-    split = split.sized(size) if all(size) else split
+    split = sized_for(model, split)
     batches = [np.asarray(model.predict_on_batch(split[i][0])) for i in range(len(split))]
     return np.concatenate(batches) if batches else np.zeros((0, len(split.classes)))
 

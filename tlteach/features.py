@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tlteach._assets import cache_dir
-from tlteach._stages import tensor_of
+from tlteach._stages import operations_of, sources, tensor_of
 from tlteach._store import kept_rows
 from tlteach.data import Split, Splits
 
@@ -128,17 +128,24 @@ def activations(model, end, split, *, pooling=None, store="default"):
     """
     if split.num_examples and isinstance(split.pictures[0], np.ndarray):
         check_range(np.stack([p for p in split.pictures[:64] if p.shape == split.pictures[0].shape]))
-    size = tensor_of(model, RESIZE).shape[1:3]
-    prefix = _prefix(model, end, pooling)
-    split = split.sized(tuple(size))
-    compute = _Extraction(prefix, split)
+    prefix, split = _prefix(model, end, pooling), sized_for(model, split)
     shape, count = tuple(prefix.output.shape[1:]), split.num_examples
-    if store is None or count == 0:
-        return compute(0, count) if count else np.zeros((0, *shape), "float32")
-    root = cache_dir() / "features" if store == "default" else Path(store)
-    key = _key(split, prefix, size)
+    if count == 0:
+        return np.zeros((0, *shape), "float32")
+    compute = _Extraction(prefix, split)
     with compute.progress():
+        if store is None:
+            return compute(0, count)
+        root = cache_dir() / "features" if store == "default" else Path(store)
+        key = _key(split, prefix)
         return kept_rows(root / key[:2] / key, count=count, shape=shape, compute=compute)
+
+
+def sized_for(model, split):
+    """Return the split with its pictures in the size that a model resizes to, or wants, if it wants one."""
+    flat = RESIZE in [op.name for op in operations_of(model)]
+    size = tuple(tensor_of(model, RESIZE).shape[1:3] if flat else model.input_shape[1:3])
+    return split.sized(size) if all(size) else split
 
 
 def _prefix(model, end, pooling):
@@ -159,19 +166,23 @@ def _build_prefix(model, end, pooling):
     return keras.Model(tensor_of(model, RESIZE), output)
 
 
-def _key(split, prefix, size):
-    """What the features depend on: pixels, weights, how the layers are joined and set, and the arithmetic."""
+def _key(split, prefix):
+    """What the features depend on: pixels, size, weights, how the layers are set and joined, and the arithmetic."""
+    place = {op.name: i for i, op in enumerate(prefix.operations)}
     layers = [
-        [op.__class__.__name__, {k: v for k, v in op.get_config().items() if k not in ("name", "trainable")}]
-        for op in prefix.operations
-        if not isinstance(op, keras.layers.InputLayer)
+        [type(op).__name__, _settings(op), [place.get(n) for n in sources(prefix, op)]] for op in prefix.operations
     ]
-    told = hashlib.sha256(
-        json.dumps([layers, list(size), split.fingerprint, keras.backend.backend()], default=str).encode()
-    )
+    facts = [layers, split.size, split.fingerprint, keras.backend.backend()]
+    told = hashlib.sha256(json.dumps(facts, default=str).encode())
     for array in prefix.get_weights():
         told.update(np.ascontiguousarray(array))
     return told.hexdigest()[:40]
+
+
+def _settings(op):
+    if isinstance(op, keras.layers.InputLayer):  # its name and batch are a matter of who built the model
+        return {}
+    return {k: v for k, v in op.get_config().items() if k not in ("name", "trainable")}
 
 
 class _Extraction:

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tlteach._stages import HEAD, boundary_before, cut, find_stages, operations_of, tensor_of
+from tlteach._stages import HEAD, boundary_before, cut, find_stages, operations_of
 from tlteach._training import KeepBest, Progress, Rows, seed_dropout
-from tlteach.features import RESIZE, activations
+from tlteach.features import RESIZE, activations, sized_for
 from tlteach.freezing import Proof, freeze
 
 LARGEST_CUT = 4 * 2**30  # bytes of boundary activations that are worth keeping
@@ -36,6 +36,8 @@ class Phase:
     def __post_init__(self):
         train = (self.train,) if isinstance(self.train, str) else tuple(self.train)
         object.__setattr__(self, "train", train)
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1. Received: {self.epochs}.")
 
     @property
     def name(self):
@@ -199,16 +201,14 @@ def _fit(part, rows, phase, callbacks, seed):
 def _cut(model, data, phase, store):
     """Return the part that is trained, `{split: (x, y)}` for it, and a line that says why."""
     start, why = _where(model, data, phase)
-    if start is None:
-        rows = {name: (_at_input(model, getattr(data, name)), getattr(data, name).labels) for name in ("train", "val")}
-        return model, rows, {"cut at": "input", "why": why}
-    part = cut(model, start)
     rows = {}
     for name in ("train", "val"):
         split = getattr(data, name)
-        x = _pictures_for(model, split) if start == RESIZE else activations(model, start, split, store=store)
+        pictures = start in (None, RESIZE)
+        x = sized_for(model, split) if pictures else activations(model, start, split, store=store)
         rows[name] = (x, split.labels)
-    return part, rows, {"cut at": start, "why": why}
+    part = model if start is None else cut(model, start)
+    return part, rows, {"cut at": start or "input", "why": why}
 
 
 def _where(model, data, phase):
@@ -231,13 +231,3 @@ def _pooled(model):
     """The head alone is trained on pooled features, which are small."""
     names = [op.name for op in operations_of(model)]
     return "head_pool" if "head_pool" in names else boundary_before(model, HEAD)
-
-
-def _at_input(model, split):
-    """A model of one's own gets pictures of the size that it wants, if it wants one."""
-    size = tuple(model.input_shape[1:3])
-    return split.sized(size) if all(size) else split
-
-
-def _pictures_for(model, split):
-    return split.sized(tuple(tensor_of(model, RESIZE).shape[1:3]))

@@ -1,6 +1,7 @@
 """The recommended recipe, from a folder of pictures to a model: probe first, then fine-tune where it helps."""
 
 import time
+import warnings
 from dataclasses import dataclass, field, replace
 
 import keras
@@ -31,6 +32,7 @@ class Fit:
         splits: The data.
         seconds: Time from the first look at the folder to the finished model.
         test_seconds: Time that measuring it on the test split took.
+        notes: What was left out of the data and why, a sentence each.
     """
 
     model: keras.Model = field(repr=False)
@@ -40,6 +42,7 @@ class Fit:
     splits: Splits
     seconds: float
     test_seconds: float
+    notes: list = field(default_factory=list)
 
 
 def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0):
@@ -69,14 +72,17 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
     """
     keras.utils.set_random_seed(seed)
     started = time.perf_counter()
-    splits = _splits(folder, test, labels, seed)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        splits = _splits(folder, test, labels, seed)
+    notes = [str(each.message) for each in caught if each.category is UserWarning]
     backbone = _load(backbone) if isinstance(backbone, dict) else backbone
     labelled = replace(splits, test=splits.test.take([]))
-    features = extract_features(backbone, labelled, store=None)
+    features = extract_features(backbone, labelled)
     model, run, decision = _learn(backbone, splits, features, phases=phases, seed=seed)
     learned = time.perf_counter()
     report = evaluate(model, splits.test)
-    return Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned)
+    return Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned, notes)
 
 
 def _load(wanted):
@@ -119,7 +125,7 @@ def _unfreeze(model, splits, phases, *, greedy, seed):
     """Fine-tune phase by phase; if greedy, only for as long as each is better on validation than the one before."""
     runs = []
     for phase in phases:
-        runs.append(fine_tune(model, splits, [phase], seed=seed, store=None))
+        runs.append(fine_tune(model, splits, [phase], seed=seed))
         if runs[-1].interrupted or (greedy and runs[-1].plan["kept epoch"].iloc[0] == 0):
             break
     history = [r.history.assign(phase=i) for i, r in enumerate(runs, 1)]

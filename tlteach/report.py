@@ -13,6 +13,7 @@ import keras
 import matplotlib.pyplot as plt
 
 from tlteach import __version__
+from tlteach._assets import write_beside
 from tlteach.plots import plot_confusion, plot_pictures, plot_run
 
 CLASSES = "tlteach_classes.json"  # a member of the model's archive, which Keras itself ignores
@@ -29,7 +30,7 @@ th:first-child, td:first-child {{ text-align: left; }}
 .figures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }}
 </style>
 <h1>{title}</h1>
-<p><strong>{accuracy}</strong></p><p>{decision}</p>
+<p><strong>{accuracy}</strong></p><p>{decision}</p>{notes}
 <div class="figures">{figures}</div>
 <h2>By class</h2>{per_class}
 <h2>Wrongly classified, the surest first</h2>{mistakes}
@@ -50,18 +51,6 @@ def write_report(fit, out):
     save_model(fit.model, fit.splits.classes, out / "model.keras")
     write_beside(out / "report.json", json.dumps(_numbers(fit), indent=2) + "\n")
     write_beside(out / "report.html", _page(fit))
-
-
-def write_beside(path, text):
-    """Write a text file beside its place and rename it.
-
-    Args:
-        path: Where it goes.
-        text: What it holds.
-    """
-    beside = path.with_name(f".{path.name}.beside")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
 
 
 def save_model(model, classes, path):
@@ -108,6 +97,19 @@ def load_model(path):
     return model, names or [str(i) for i in range(model.output_shape[-1])]
 
 
+def verdict(report):
+    """Say in a sentence how good a model is, and whether that can be told from guessing.
+
+    Args:
+        report: `Report` from `evaluate`.
+    """
+    low, high = report.accuracy_interval
+    told = f"{report.accuracy:.1%} of {report.n} test pictures right (95 % interval {low:.1%} to {high:.1%})."
+    if low > 1 / len(report.classes):
+        return told
+    return f"{told} That cannot be told from guessing: use more pictures, or another backbone and weights."
+
+
 def _numbers(fit):
     report = fit.report
     return {
@@ -119,19 +121,20 @@ def _numbers(fit):
         "per_class": report.per_class.to_dict(orient="index"),
         "labels": fit.splits.train.num_examples + fit.splits.val.num_examples,
         "decision": fit.decision,
+        "notes": fit.notes,
         "seconds": fit.seconds,
         "test_seconds": fit.test_seconds,
     }
 
 
 def _page(fit):
-    low, high = fit.report.accuracy_interval
     splits = fit.splits
     return _PAGE.format(
         title=html.escape(f"{splits.name}: {' or '.join(splits.classes)}"),
-        accuracy=f"{fit.report.accuracy:.1%} of {fit.report.n} test pictures right (95 %: {low:.1%} to {high:.1%})",
+        accuracy=html.escape(verdict(fit.report)),
+        notes="".join(f"<p>{html.escape(note)}</p>" for note in fit.notes),
         decision=html.escape(fit.decision),
-        figures="".join(_figure(draw) for draw in _figures(fit)),
+        figures="".join(_figure(*drawn) for drawn in _figures(fit)),
         per_class=fit.report.per_class.round(3).to_html(border=0),
         mistakes=_mistakes(fit),
         data=f"{splits.train.num_examples} training, {splits.val.num_examples} validation pictures.",
@@ -143,10 +146,10 @@ def _page(fit):
 
 
 def _figures(fit):
-    yield plot_confusion(fit.report).figure
+    yield plot_confusion(fit.report).figure, "Confusion matrix: true classes in rows, predicted ones in columns"
     if fit.run is not None:
-        yield plot_run(fit.run).figure
-        yield plot_run(fit.run, metric="loss").figure
+        for metric in ("accuracy", "loss"):
+            yield plot_run(fit.run, metric=metric).figure, f"Training and validation {metric} over the epochs"
 
 
 def _mistakes(fit):
@@ -156,11 +159,11 @@ def _mistakes(fit):
     titles = [f"{r['class']}, not {r.predicted}\n{r.probability:.0%} sure" for _, r in worst.iterrows()]
     axes = plot_pictures(fit.splits.test, worst.index, titles=titles)
     named = "".join(f"<li>{html.escape(str(path))}</li>" for path in worst["path"])
-    return _figure(axes[0].figure) + f"<ol>{named}</ol>"
+    return _figure(axes[0].figure, "The pictures named below") + f"<ol>{named}</ol>"
 
 
-def _figure(figure):
+def _figure(figure, words):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+    return f'<img alt="{words}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
