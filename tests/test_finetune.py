@@ -1,5 +1,7 @@
 """Fine-tuning: phases train what they say, the best is kept, and the shortcut changes nothing."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from conftest import same, small_backbone, small_splits
 
 import tlteach as tl
 from tlteach import finetune
+from tlteach._stages import find_stages
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +30,13 @@ def phase(stages="head", **options):
 def by_stage(model):
     return {
         stage: [np.array(w) for layer in model.layers if layer.name in names for w in layer.weights]
-        for stage, names in finetune.find_stages(model).items()
+        for stage, names in find_stages(model).items()
     }
 
 
 def batchnorm(model, stage):
     """Which of a stage's weights are BatchNorm's."""
-    layers = [layer for layer in model.layers if layer.name in finetune.find_stages(model)[stage]]
+    layers = [layer for layer in model.layers if layer.name in find_stages(model)[stage]]
     kinds = [isinstance(layer, keras.layers.BatchNormalization) for layer in layers for _ in layer.weights]
     return np.flatnonzero(kinds)
 
@@ -60,7 +63,8 @@ def test_a_phase_moves_its_stages_and_no_bit_else(name, stages, splits, monkeypa
 
 def test_two_phases_unfreeze_one_stage_more(splits):
     model = classifier()
-    run = tl.fine_tune(model, splits, tl.gradual_unfreezing(small_backbone("vgg16"), 2, epochs=1), store=None)
+    phases = [replace(p, cut=True) for p in tl.gradual_unfreezing(small_backbone("vgg16"), 2, epochs=1)]
+    run = tl.fine_tune(model, splits, phases, store=None)
     assert run.plan["trains"].tolist() == ["block5 + head", "block4 + block5 + head"]
     assert run.plan["variables"].tolist() == [8, 14]
     assert run.plan["cut at"].tolist() == ["block4_pool", "block3_pool"]
@@ -73,12 +77,11 @@ def test_two_phases_unfreeze_one_stage_more(splits):
 def test_training_on_kept_activations_changes_nothing(name, stages, splits, monkeypatch):
     monkeypatch.setattr(finetune.KeepBest, "put_back", lambda self: None)
     weights, plans = [], []
-    for largest in (finetune.LARGEST_CUT, 0):
-        monkeypatch.setattr(finetune, "LARGEST_CUT", largest)
+    for cut in (True, False):
         model = classifier(name)
         # plain steps: Adam divides by the gradient's size and makes much of rounding
-        monkeypatch.setattr(finetune.keras.optimizers, "Adam", keras.optimizers.SGD)
-        plans.append(tl.fine_tune(model, splits, [phase(stages, learning_rate=0.01)], store=None).plan["cut at"][0])
+        chosen = phase(stages, learning_rate=0.01, optimizer="sgd", cut=cut)
+        plans.append(tl.fine_tune(model, splits, [chosen], store=None).plan["cut at"][0])
         weights.append(model.get_weights())
     assert plans[0] != "resize" == plans[1]
     for a, b in zip(*weights, strict=True):
@@ -88,7 +91,7 @@ def test_training_on_kept_activations_changes_nothing(name, stages, splits, monk
 
 def test_activations_are_kept_and_read_again(splits, tmp_path):
     for _ in range(2):
-        tl.fine_tune(classifier(), splits, [phase("block5 head")], store=tmp_path)
+        tl.fine_tune(classifier(), splits, [phase("block5 head", cut=True)], store=tmp_path)
         assert len(list(tmp_path.rglob("rows.npy"))) == 2  # training and validation, once
 
 
@@ -184,7 +187,7 @@ def test_ctrl_c_before_the_first_epoch(splits, monkeypatch):
 
     model = classifier()
     before = model.get_weights()
-    monkeypatch.setattr(keras.Model, "evaluate", interrupt)
+    monkeypatch.setattr(finetune, "measure", interrupt)
     run = tl.fine_tune(model, splits, [phase("head")], store=None)
     assert run.interrupted and same(before, model.get_weights())
 

@@ -8,10 +8,12 @@ noticed and computed again, and two processes wait for each other.
 import errno
 import io
 import json
+import mmap
 import os
 import shutil
 import warnings
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -20,17 +22,18 @@ CHUNK = 256  # rows
 _NO_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 
 
-def kept_rows(folder, *, count, shape, compute):
+def kept_rows(folder, *, count, shape, compute, dtype="float32"):
     """Return rows from disk, computing those that are missing or damaged.
 
     Args:
         folder: `pathlib.Path` that belongs to exactly these rows.
         count: How many rows.
         shape: Shape of one row.
-        compute: `compute(start, stop)` gives rows `(stop - start, *shape)`, float32.
+        compute: `compute(start, stop)` gives rows `(stop - start, *shape)`.
+        dtype: Kind of number that is kept, `"float32"` or `"float16"`.
 
     Returns:
-        Read-only `numpy.memmap`, `(count, *shape)`, float32.
+        Read-only `numpy.memmap`, `(count, *shape)`, of that kind.
 
     Raises:
         OSError: If the disk is full (what is finished stays), or the folder cannot be written.
@@ -38,34 +41,64 @@ def kept_rows(folder, *, count, shape, compute):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
-            _complete(folder, count, shape, compute)
+            _complete(folder / "rows.npy", _Layout(count, shape, np.dtype(dtype).newbyteorder("<")), compute)
         return np.load(folder / "rows.npy", mmap_mode="r")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full_disk(folder, count, shape) from error
+            raise _full_disk(folder, _Layout(count, shape, np.dtype(dtype))) from error
         if error.errno in _NO_PLACE:
             raise _no_place(folder, error) from error
         raise
 
 
-def _complete(folder, count, shape, compute):
-    rows = folder / "rows.npy"
-    header = _header(count, shape)
-    if not rows.exists() or _begins_otherwise(rows, header):
-        _create(rows, header, count * _row_bytes(shape))
-    done = _sound_chunks(folder, count, shape)
-    with open(rows, "r+b") as file, open(folder / "journal", "a", encoding="utf-8") as journal:
-        for start in range(0, count, CHUNK):
+def read_rows(rows, chosen):
+    """Copy some rows as float32, and let go of the file's pages: what is mapped and touched counts as memory in use.
+
+    Args:
+        rows: Array, or what `kept_rows` returned.
+        chosen: Indices of the rows.
+    """
+    copied = np.array(rows[chosen], "float32")
+    pages = getattr(rows, "_mmap", None)
+    if hasattr(pages, "madvise"):  # not on Windows
+        pages.madvise(mmap.MADV_DONTNEED)
+    return copied
+
+
+class _Layout(NamedTuple):
+    """How the rows stand in their file."""
+
+    count: int
+    shape: tuple
+    dtype: np.dtype
+
+    @property
+    def header(self):
+        file = io.BytesIO()
+        told = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.count, *self.shape)}
+        np.lib.format.write_array_header_1_0(file, told)
+        return file.getvalue()
+
+    @property
+    def row(self):
+        """Bytes of a row."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def stop(self, start):
+        """Where the chunk ends that begins there."""
+        return min(start + CHUNK, self.count)
+
+
+def _complete(rows, layout, compute):
+    if not rows.exists() or _begins_otherwise(rows, layout.header):
+        _create(rows, layout.header, layout.count * layout.row)
+    done = _sound_chunks(rows, layout)
+    with open(rows, "r+b") as file, open(rows.with_name("journal"), "a", encoding="utf-8") as journal:
+        for start in range(0, layout.count, CHUNK):
             if start not in done:
-                block = np.ascontiguousarray(compute(start, min(start + CHUNK, count)), "float32")
-                _write(file, len(header) + start * _row_bytes(shape), block.tobytes())
+                block = np.ascontiguousarray(compute(start, layout.stop(start)), layout.dtype)
+                _write(file, len(layout.header) + start * layout.row, block.tobytes())
                 _note(journal, start, zlib.crc32(block))
-
-
-def _header(count, shape):
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (count, *shape)})
-    return file.getvalue()
 
 
 def _begins_otherwise(rows, header):
@@ -81,10 +114,6 @@ def _create(rows, header, size):
     os.replace(beside, rows)
 
 
-def _row_bytes(shape):
-    return int(np.prod(shape)) * 4
-
-
 def _write(file, offset, data):
     file.seek(offset)
     file.write(data)
@@ -98,18 +127,20 @@ def _note(journal, start, checksum):
     os.fsync(journal.fileno())
 
 
-def _sound_chunks(folder, count, shape):
+def _sound_chunks(rows, layout):
     """Return the starts of the chunks whose bytes are those that were written."""
-    noted = {s: c for s, c in _read_journal(folder / "journal").items() if s in range(0, count, CHUNK)}
+    journal = _read_journal(rows.with_name("journal"))
+    noted = {start: crc for start, crc in journal.items() if start in range(0, layout.count, CHUNK)}
     sound = set()
-    with open(folder / "rows.npy", "rb") as file:
-        base = len(_header(count, shape))
+    with open(rows, "rb") as file:
+        base = len(layout.header)
         for start, checksum in noted.items():
-            file.seek(base + start * _row_bytes(shape))
-            if zlib.crc32(file.read((min(start + CHUNK, count) - start) * _row_bytes(shape))) == checksum:
+            file.seek(base + start * layout.row)
+            if zlib.crc32(file.read((layout.stop(start) - start) * layout.row)) == checksum:
                 sound.add(start)
     if len(sound) < len(noted):
-        warnings.warn(f"{len(noted) - len(sound)} damaged chunks in {folder} are computed again.", stacklevel=5)
+        told = f"{len(noted) - len(sound)} damaged chunks in {rows.parent} are computed again."
+        warnings.warn(told, stacklevel=5)
     return sound
 
 
@@ -125,9 +156,9 @@ def _read_journal(path):
     return noted
 
 
-def _full_disk(folder, count, shape):
+def _full_disk(folder, layout):
     there = next(parent for parent in folder.parents if parent.exists())
-    need, free = count * _row_bytes(shape) / 2**20, shutil.disk_usage(there).free / 2**20
+    need, free = layout.count * layout.row / 2**20, shutil.disk_usage(there).free / 2**20
     return OSError(
         errno.ENOSPC,
         f"keeping these features needs {need:.0f} MiB, and the disk has {free:.0f} MiB free. What is finished is kept; "

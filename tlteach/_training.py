@@ -1,20 +1,21 @@
-"""What `fine_tune` gives to Keras: rows in a seeded order, the best weights, a progress bar."""
+"""The training of one phase: rows in a seeded order, epochs, the best weights, a progress bar."""
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
+from tlteach._store import read_rows
 from tlteach.data import Split
 
 # Each phase compiles for itself, once and on purpose: TensorFlow's advice against it is not for a learner.
 logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
 
-class Rows(keras.utils.PyDataset):
+class Rows:
     """Batches of rows, in an order that depends on seed and epoch alone.
 
     Args:
@@ -25,27 +26,78 @@ class Rows(keras.utils.PyDataset):
     """
 
     def __init__(self, x, y, *, batch_size, seed=None):
-        super().__init__()
-        self.x, self.y, self.batch_size, self.seed, self.epoch = x, y, batch_size, seed, 0
-        self._shuffle()
+        self.x, self.y, self.batch_size, self.seed = x, y, batch_size, seed
 
     def __len__(self):
         return -(-len(self.y) // self.batch_size)
 
-    def __getitem__(self, batch):
-        chosen = np.sort(self.order[batch * self.batch_size : (batch + 1) * self.batch_size])
-        x = self.x._stack(chosen) if isinstance(self.x, Split) else np.asarray(self.x[chosen])
-        return x, self.y[chosen]
-
-    def on_epoch_end(self):
-        self.epoch += 1
-        self._shuffle()
-
-    def _shuffle(self):
+    def epoch(self, number=0):
+        """Yield the batches `(x, y)` of one epoch; the next is read while one is worked on."""
+        if hasattr(self.x, "epoch"):
+            self.x.epoch = number
         n = len(self.y)
-        self.order = (
-            np.arange(n) if self.seed is None else np.random.default_rng([self.seed, self.epoch]).permutation(n)
-        )
+        order = np.arange(n) if self.seed is None else np.random.default_rng([self.seed, number]).permutation(n)
+        chosen = [np.sort(order[i : i + self.batch_size]) for i in range(0, n, self.batch_size)]
+        with ThreadPoolExecutor(1) as reader:
+            waiting = reader.submit(self._read, chosen[0])
+            for following in [*chosen[1:], None]:
+                batch = waiting.result()
+                waiting = None if following is None else reader.submit(self._read, following)
+                yield batch
+
+    def _read(self, rows):
+        return self.x._stack(rows) if isinstance(self.x, Split) else read_rows(self.x, rows), self.y[rows]
+
+
+def train_epochs(part, train, val, callbacks, *, epochs):
+    """Train as Keras' `fit` does, one compiled step a batch.
+
+    `fit` now and then returns long after its work is done (its input pipeline sleeps), and cannot
+    go on in mid-order: so the loop is here.
+
+    Args:
+        part: A compiled model.
+        train: `Rows`.
+        val: `Rows`.
+        callbacks: `keras.callbacks.CallbackList`; its model's `stop_training` ends the loop.
+        epochs: Range of epoch numbers.
+    """
+    callbacks.model.stop_training = False
+    callbacks.on_train_begin()
+    logs = {}
+    for number in epochs:
+        callbacks.on_epoch_begin(number)
+        logs = _mean_logs(part.train_on_batch, train.epoch(number), callbacks)
+        logs |= {f"val_{name}": value for name, value in measure(part, val).items()}
+        callbacks.on_epoch_end(number, logs)
+        if callbacks.model.stop_training:
+            break
+    callbacks.on_train_end(logs)
+
+
+def measure(part, rows):
+    """Return loss and accuracy of a compiled model over all rows.
+
+    Args:
+        part: A compiled model.
+        rows: `Rows`.
+    """
+    return _mean_logs(part.test_on_batch, rows.epoch())
+
+
+def _mean_logs(step, batches, callbacks=None):
+    """Run a step over the batches; return the mean of its logs, each batch weighted by its size."""
+    total, seen = {}, 0
+    for number, (x, y) in enumerate(batches):
+        if callbacks:
+            callbacks.on_train_batch_begin(number)
+        logs, seen = step(x, y, return_dict=True), seen + len(y)
+        total = {name: total.get(name, 0.0) + float(value) * len(y) for name, value in logs.items()}
+        if callbacks:
+            callbacks.on_train_batch_end(number, {name: value / seen for name, value in total.items()})
+            if callbacks.model.stop_training:
+                break
+    return {name: value / seen for name, value in total.items()}
 
 
 def seed_dropout(model, seed):
@@ -68,34 +120,31 @@ class KeepBest(keras.callbacks.Callback):
     network only grows too sure of what it gets right.
 
     Args:
-        patience: Epochs without a better validation loss after which training stops.
+        part: The part that is trained.
+        patience: Epochs without a better one after which training stops.
     """
 
-    def __init__(self, patience):
+    def __init__(self, part, patience):
         super().__init__()
-        self.patience, self.rows, self.at = patience, [], -1
-        self.weights = None
+        self.part, self.patience, self.rows, self.at = part, patience, [], -1
+        self.weights, self.trained = None, False
 
-    @property
-    def trained(self):
-        """Whether at least one epoch was finished."""
-        return len(self.rows) > 1
-
-    def begin(self, model, measured):
+    def begin(self, measured):
         """Take the phase's beginning as the first best.
 
         Args:
-            model: The part that will be trained.
-            measured: Its metrics on the validation rows.
+            measured: Metrics of the part on the validation rows, before a step is taken.
         """
-        self.started, self.part = time.perf_counter(), model
-        self.best = measured["accuracy"], -measured["loss"]
+        self.started = time.perf_counter()
+        self.best = [measured["accuracy"], -measured["loss"]]
         self.rows.append({"epoch": 0, **{f"val_{k}": v for k, v in measured.items()}, "seconds": 0.0})
         self._remember()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.rows.append({"epoch": epoch + 1, **logs, "seconds": time.perf_counter() - self.started})
-        score = logs["val_accuracy"], -logs["val_loss"]
+        self.trained = True
+        seconds, rate = time.perf_counter() - self.started, float(self.part.optimizer.learning_rate)
+        self.rows.append({"epoch": epoch + 1, **logs, "learning_rate": rate, "seconds": seconds})
+        score = [logs["val_accuracy"], -logs["val_loss"]]
         if score > self.best:
             self.best, self.at = score, epoch
             self._remember()
@@ -105,16 +154,19 @@ class KeepBest(keras.callbacks.Callback):
     def _remember(self):
         self.weights = [keras.ops.convert_to_numpy(v).copy() for v in self.part.trainable_variables]
 
+    def state(self):
+        """What is remembered but for the weights, to be written down."""
+        return {"rows": self.rows, "at": self.at, "best": self.best}
+
+    def restore(self, state, weights):
+        """Take up what `state` and `weights` were when they were written down."""
+        self.rows, self.at, self.best, self.weights = state["rows"], state["at"], state["best"], weights
+        self.started = time.perf_counter() - self.rows[-1]["seconds"]
+
     def put_back(self):
         """Give the model the best weights, if it was not interrupted before there were any."""
-        if self.weights is None:
-            return
-        for variable, value in zip(self.part.trainable_variables, self.weights, strict=True):
+        for variable, value in zip(self.part.trainable_variables, self.weights or [], strict=bool(self.weights)):
             variable.assign(value)
-
-    def history(self):
-        """`pandas.DataFrame`, a row an epoch."""
-        return pd.DataFrame(self.rows)
 
 
 class Progress(keras.callbacks.Callback):
@@ -122,11 +174,12 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         phase: The `Phase`.
+        done: Epochs of it that are done.
     """
 
-    def __init__(self, phase):
+    def __init__(self, phase, done):
         super().__init__()
-        self.bar = tqdm(total=phase.epochs, desc=phase.name, unit="epoch", delay=2, leave=False)
+        self.bar = tqdm(total=phase.epochs, initial=done, desc=phase.name, unit="epoch", delay=2, leave=False)
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.update()

@@ -4,15 +4,17 @@ import time
 from dataclasses import dataclass, field
 
 import keras
-import numpy as np
 import pandas as pd
 
-from tlteach._stages import HEAD, boundary_before, cut, find_stages, operations_of
-from tlteach._training import KeepBest, Progress, Rows, seed_dropout
-from tlteach.features import RESIZE, activations, sized_for
-from tlteach.freezing import Proof, freeze
+from tlteach._augment import check_augment
+from tlteach._checkpoint import checkpoint_of
+from tlteach._cutting import Inputs
+from tlteach._optimizers import KINDS, SCHEDULES, optimizer_for
+from tlteach._stages import HEAD, cut
+from tlteach._training import KeepBest, Progress, measure, seed_dropout, train_epochs
+from tlteach.freezing import Proof, freeze, frozen_dropout_off
 
-LARGEST_CUT = 4 * 2**30  # bytes of boundary activations that are worth keeping
+_COLUMNS = "phase stages epoch loss accuracy val_loss val_accuracy learning_rate seconds".split()
 
 
 @dataclass(frozen=True)
@@ -22,22 +24,45 @@ class Phase:
     Attributes:
         train: Names of the stages that are trained, such as `("block5", "head")`, or `("all",)`.
         epochs: Passes over the training split, at most.
-        learning_rate: Adam's learning rate, or a Keras schedule.
+        learning_rate: The optimizer's highest learning rate; or a dict with a rate for each stage.
+        schedule: `"constant"`, `"cosine"` (a tenth of the steps up, then down to zero) or
+            `"one_cycle"` (a third up, then down).
+        optimizer: `"adam"` or `"sgd"`.
         patience: Epochs without a better one on validation after which it stops.
         batch_size: Pictures a step.
+        augment: Keras layer, or `Sequential` of them, that changes training pictures at random.
+        copies: With `augment`: 0 draws anew in each epoch, so nothing can be kept; 2 or more
+            keep so many augmented copies, and each epoch reads the next one.
+        cut: Whether what stands before the trained stages is computed once: `None` where that
+            saves more than it costs, or `True` or `False`.
+        precision: Of the kept activations: `"float32"`; or `"float16"` or `"bfloat16"`, which
+            take half the disk or time and are approximations.
     """
 
     train: tuple = (HEAD,)
     epochs: int = 5
-    learning_rate: float = 1e-3
+    learning_rate: float | dict = 1e-3
+    schedule: str = "constant"
+    optimizer: str = "adam"
     patience: int = 3
     batch_size: int = 32
+    augment: keras.Layer | None = None
+    copies: int = 0
+    cut: bool | None = None
+    precision: str = "float32"
 
     def __post_init__(self):
         train = (self.train,) if isinstance(self.train, str) else tuple(self.train)
         object.__setattr__(self, "train", train)
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1. Received: {self.epochs}.")
+        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}. Received: {getattr(self, name)}.")
+        for name, allowed in (("schedule", SCHEDULES), ("optimizer", tuple(KINDS))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}. Received: {getattr(self, name)!r}.")
+        if isinstance(self.learning_rate, dict) and set(self.learning_rate) != set(train):
+            raise ValueError(f"each stage of {train} must have its learning rate. Received: {self.learning_rate}.")
+        check_augment(self.augment, self.copies)
 
     @property
     def name(self):
@@ -52,7 +77,7 @@ class Run:
     Attributes:
         model: The trained model, the same object that was given.
         history: `pandas.DataFrame`, a row an epoch: phase, epoch, loss, accuracy, val_loss,
-            val_accuracy, seconds. Epoch 0 is the phase's beginning.
+            val_accuracy, learning_rate, seconds. Epoch 0 is the phase's beginning.
         plan: `pandas.DataFrame`, a row a phase: what was trained, where the model was cut and why,
             and the epoch whose weights were kept (0: the beginning).
         seconds: Time it took in all.
@@ -66,7 +91,7 @@ class Run:
     interrupted: bool = False
 
 
-def gradual_unfreezing(backbone, stages=1, *, epochs=8, learning_rates=None, head=False):
+def gradual_unfreezing(backbone, stages=1, *, epochs=8, learning_rates=None, decay=1.0, head=False):
     """Plan phases that unfreeze a backbone stage by stage, from the head downwards.
 
     Each phase trains one stage more, at a lower learning rate. Start from a
@@ -77,6 +102,8 @@ def gradual_unfreezing(backbone, stages=1, *, epochs=8, learning_rates=None, hea
         stages: How many stages to unfreeze, one phase each.
         epochs: Epochs of each phase, at most.
         learning_rates: A rate for each phase; by default 3e-4, then half of the one before.
+        decay: With more than 1, each stage learns so many times slower than the one after it
+            (discriminative learning rates; Howard and Ruder take 2.6).
         head: Whether to begin with a phase for the head alone (for a random head).
 
     Returns:
@@ -96,29 +123,37 @@ def gradual_unfreezing(backbone, stages=1, *, epochs=8, learning_rates=None, hea
     names = list(backbone.stages)
     if not 1 <= stages <= len(names):
         raise ValueError(f"stages must be 1 to {len(names)} for {backbone.name}. Received: {stages}.")
+    if decay < 1:
+        raise ValueError(f"decay must be 1 or more: lower stages learn slower. Received: {decay}.")
     trained = [(*names[len(names) - n :], HEAD) for n in range(0 if head else 1, stages + 1)]
     rates = learning_rates or [3e-4 / 2**i for i in range(-1 if head else 0, stages)]
     if len(rates) != len(trained):
         raise ValueError(f"there must be a learning rate for each of {len(trained)} phases. Received: {len(rates)}.")
-    return [Phase(train, epochs, rate) for train, rate in zip(trained, rates, strict=True)]
+    return [Phase(train, epochs, _slower(train, rate, decay)) for train, rate in zip(trained, rates, strict=True)]
+
+
+def _slower(train, rate, decay):
+    """A rate for each stage, lower the farther from the head; one for all if they are equal."""
+    return rate if decay == 1 else {stage: rate / decay**i for i, stage in enumerate(reversed(train))}
 
 
 def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
     """Train a model phase by phase, and prove for each that only its stages moved.
 
     A phase freezes what it does not train and compiles for itself. Everything
-    before its first stage is constant, so it is run once and the rest is
-    trained on the kept activations (see `Run.plan`). After a phase the weights
-    of its best epoch on validation are put back: the phase's beginning counts
-    too, so a phase that does not help changes nothing.
+    before its first stage is constant, so it is run once, and the rest is
+    trained on the kept activations, where that saves work (see `Run.plan`).
+    After a phase the weights of its best epoch on validation are put back: the
+    phase's beginning counts too, so a phase that does not help changes nothing.
 
     Args:
         model: From `attach_head`, or any flat Keras classifier.
         data: `Splits`; the test split is not touched.
         phases: List of `Phase`.
-        callbacks: Keras callbacks for every phase.
-        seed: Seed of the order of the pictures, and of dropout.
-        store: Feature store, as in `extract_features`.
+        callbacks: Keras callbacks for every phase. They see the whole model.
+        seed: Seed of the order of the pictures, of augmentation and of dropout.
+        store: Feature store, as in `extract_features`. The run is written down there too after
+            each epoch: if it is killed, the same call goes on from there (callbacks begin anew).
 
     Returns:
         `Run`. After Ctrl-C, what has been reached.
@@ -133,38 +168,52 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
         >>> import tlteach as tl
         >>> vgg, pets = tl.load_backbone("vgg16", "mini"), tl.load_dataset("cats_vs_dogs", "mini")
         >>> few = tl.subset(pets, 20)
-        >>> run = tl.fine_tune(tl.attach_head(vgg, 2), few, [tl.Phase(epochs=1)], store=None)
+        >>> run = tl.fine_tune(tl.attach_head(vgg, 2), few, [tl.Phase(epochs=3)], store=None)
         >>> run.plan["cut at"].tolist()
         ['head_pool']
 
     Reference:
         Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features; lessons 01 and 03.
     """
-    started, histories, plans, interrupted = time.perf_counter(), [], [], False
-    phases = [phases] if isinstance(phases, Phase) else phases
-    _check_model(model, data)
-    for number, phase in enumerate(phases, 1):
-        expected = freeze(model, phase.train)
-        proof = Proof(model, expected)
-        seed_dropout(model, seed + number)
-        part, rows, plan = _cut(model, data, phase, store)
-        keep = KeepBest(phase.patience)
-        interrupted = _fit(part, rows, phase, [keep, *callbacks], seed + number)
+    started, interrupted = time.perf_counter(), False
+    phases = [phases] if isinstance(phases, Phase) else list(phases)
+    _check(model, data, phases)
+    inputs = Inputs(model, data, phases, store)
+    checkpoint = checkpoint_of(model, data, phases, seed=seed, store=store)
+    for number, phase in list(enumerate(phases))[checkpoint.finished :]:
+        may_move = freeze(model, phase.train)
+        proof = Proof(model, may_move)
+        seed_dropout(model, seed + number + 1)
+        start, why = inputs.choices[number]
+        rows = inputs.rows(phase, inputs.choices[number], seed=seed + number + 1)
+        keep = KeepBest(model if start is None else cut(model, start), phase.patience)
+        interrupted = _train(model, rows, phase, keep=keep, callbacks=callbacks, checkpoint=checkpoint)
         if keep.trained:
             proof.check()
         keep.put_back()
-        histories.append(keep.history().assign(phase=number, stages=phase.name))
-        plans.append(
-            {"phase": number, "trains": phase.name, "variables": len(expected), **plan, "kept epoch": keep.at + 1}
-        )
+        plan = {"variables": len(may_move), "cut at": start or "input", "why": why, "kept epoch": keep.at + 1}
+        checkpoint.finish_phase(keep.rows, {"trains": phase.name, **plan}, write=not interrupted)
         if interrupted:
             break
+    return _run(model, checkpoint, time.perf_counter() - started, interrupted=interrupted)
+
+
+def _run(model, checkpoint, seconds, *, interrupted):
+    if not interrupted:
+        checkpoint.close()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    history = pd.concat(histories, ignore_index=True) if histories else pd.DataFrame()
-    return Run(model, history, pd.DataFrame(plans), time.perf_counter() - started, interrupted)
+    plans = [{"phase": number, **plan} for number, plan in enumerate(checkpoint.plans, 1)]
+    rows = [
+        {"phase": plan["phase"], "stages": plan["trains"], **row}
+        for plan, history in zip(plans, checkpoint.histories, strict=True)
+        for row in history
+    ]
+    return Run(model, pd.DataFrame(rows, columns=_COLUMNS), pd.DataFrame(plans), seconds, interrupted)
 
 
-def _check_model(model, data):
+def _check(model, data, phases):
+    for phase in phases:
+        freeze(model, phase.train)  # an unknown stage is told before any work is done
     if model.output_shape[-1] != len(data.classes):
         raise ValueError(
             f"the model must have an output for each of {len(data.classes)} classes. "
@@ -177,57 +226,21 @@ def _check_model(model, data):
         )
 
 
-def _fit(part, rows, phase, callbacks, seed):
-    """Compile for this phase, once, and fit; return whether Ctrl-C ended it."""
-    part.compile(keras.optimizers.Adam(phase.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    train = Rows(*rows["train"], batch_size=phase.batch_size, seed=seed)
-    val = Rows(*rows["val"], batch_size=phase.batch_size)
-    keep, progress = callbacks[0], Progress(phase)
+def _train(model, rows, phase, *, keep, callbacks, checkpoint):
+    """Compile for this phase, once, and train; return whether Ctrl-C ended it."""
+    (train, val), part = rows, keep.part
+    optimizer = optimizer_for(phase, model, steps=phase.epochs * len(train))
+    for each in {id(m): m for m in (model, part)}.values():  # callbacks see the whole model
+        each.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    optimizer.build(part.trainable_variables)
     try:
-        keep.begin(part, part.evaluate(val, verbose=0, return_dict=True))
-        part.fit(
-            train,
-            validation_data=val,
-            epochs=phase.epochs,
-            shuffle=False,
-            callbacks=[keep, progress, *callbacks[1:]],
-            verbose=0,
-        )
+        with frozen_dropout_off(model, phase.train):
+            done = checkpoint.begin(part, keep, phase.epochs)
+            if done == 0:
+                keep.begin(measure(part, val))
+            every = [keep, Progress(phase, done), *callbacks, checkpoint]
+            every = keras.callbacks.CallbackList(every, model=model, epochs=phase.epochs, steps=len(train), verbose=0)
+            train_epochs(part, train, val, every, epochs=range(done, phase.epochs))
     except KeyboardInterrupt:
         return True
     return False
-
-
-def _cut(model, data, phase, store):
-    """Return the part that is trained, `{split: (x, y)}` for it, and a line that says why."""
-    start, why = _where(model, data, phase)
-    rows = {}
-    for name in ("train", "val"):
-        split = getattr(data, name)
-        pictures = start in (None, RESIZE)
-        x = sized_for(model, split) if pictures else activations(model, start, split, store=store)
-        rows[name] = (x, split.labels)
-    part = model if start is None else cut(model, start)
-    return part, rows, {"cut at": start or "input", "why": why}
-
-
-def _where(model, data, phase):
-    if RESIZE not in [op.name for op in operations_of(model)]:
-        return None, "a model of one's own, trained whole"
-    stages = list(find_stages(model))
-    first = next(stage for stage in stages if stage in phase.train or phase.train == ("all",))
-    if first == stages[0]:
-        return RESIZE, "nothing before it is frozen"
-    start = _pooled(model) if first == HEAD else boundary_before(model, first)
-    if start is None:
-        return RESIZE, f"several tensors enter {first}"
-    size = 4 * int(np.prod(cut(model, start).input_shape[1:])) * (data.train.num_examples + data.val.num_examples)
-    if size > LARGEST_CUT:
-        return RESIZE, f"the activations would take {size / 2**30:.1f} GiB"
-    return start, f"all before it is constant ({size / 2**20:.1f} MiB kept)"
-
-
-def _pooled(model):
-    """The head alone is trained on pooled features, which are small."""
-    names = [op.name for op in operations_of(model)]
-    return "head_pool" if "head_pool" in names else boundary_before(model, HEAD)

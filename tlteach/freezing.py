@@ -1,5 +1,6 @@
 """Freezing: which stages may move, and the proof that the others did not."""
 
+import contextlib
 import hashlib
 
 import keras
@@ -80,6 +81,28 @@ def freeze_batchnorm(model):
     for layer in model.layers:
         if _is_batchnorm(layer):
             layer.trainable = False
+
+
+@contextlib.contextmanager
+def frozen_dropout_off(model, train):
+    """Switch off the dropout of what is frozen for a while: frozen means as in inference.
+
+    EfficientNet drops whole blocks in training, frozen or not; what is computed once
+    cannot, and a phase must not depend on where the model was cut.
+
+    Args:
+        model: A flat Keras model.
+        train: Names of the stages that may move.
+    """
+    chosen = _operations_of(model, train)
+    off = [(y, y.rate) for y in model.layers if isinstance(y, keras.layers.Dropout) and y.name not in chosen]
+    for layer, _ in off:
+        layer.rate = 0.0
+    try:
+        yield
+    finally:
+        for layer, rate in off:
+            layer.rate = rate
 
 
 class Proof:

@@ -136,3 +136,156 @@ def plot_seconds(results, *, by="strategy", ax=None):
     ax.invert_yaxis()
     ax.set(xlabel="seconds a run")
     return ax
+
+
+def plot_learning_rate(found, *, ax=None):
+    """Draw the loss over rising learning rates, and the rate that was chosen.
+
+    Args:
+        found: `FoundRate` from `find_learning_rate`.
+        ax: Axes to draw on; new ones if `None`.
+
+    Returns:
+        The Axes.
+    """
+    ax, table = _axes(ax), found.table
+    ax.plot(table["learning_rate"], table["loss"], ".", color="0.7", markersize=4, label="one step")
+    ax.plot(table["learning_rate"], table["smoothed"], color=COLOURS[0], label="smoothed")
+    ax.axvline(found.rate, color=COLOURS[1], linestyle="--", label=f"try {found.rate:.1e}")
+    ax.set_ylim(0, 1.5 * np.nanquantile(table["smoothed"], 0.9))
+    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_stages(table, *, ax=None):
+    """Draw a `trainable_table`: what each stage holds and may train, or how far it has moved.
+
+    Args:
+        table: `pandas.DataFrame` from `trainable_table`; with a reference, the way is drawn.
+        ax: Axes to draw on; new ones if `None`.
+
+    Returns:
+        The Axes.
+    """
+    ax, places = _axes(ax, (6, 0.6 + 0.35 * len(table))), np.arange(len(table))
+    if "moved" in table:
+        ax.barh(places, table["moved"], color=COLOURS[1])
+        ax.set(xlabel="moved (share of the weights' length)")
+    else:
+        ax.barh(places, table["parameters"], color="0.85", label="all")
+        ax.barh(places, table["trainable"], color=COLOURS[0], label="trained")
+        ax.set(xlabel="parameters")
+        ax.legend(frameon=False)
+    ax.set_yticks(places, table.index)
+    ax.invert_yaxis()
+    return ax
+
+
+def plot_feature_maps(picture, maps, *, fig=None):
+    """Draw a picture and, in a row for each stage, the feature maps that the stage made of it.
+
+    Args:
+        picture: `(height, width, 3)` in 0..255.
+        maps: Dict from stage name to `(height, width, channels)`; every stage with as many channels.
+        fig: Figure to draw on; a new one if `None`.
+
+    Returns:
+        Array of Axes `(stages, 1 + channels)`. Each map has its own grey scale, dark to light.
+    """
+    columns = 1 + next(iter(maps.values())).shape[-1]
+    fig = plt.figure(figsize=(1.1 * columns, 1.25 * len(maps)), layout="constrained") if fig is None else fig
+    axes = fig.subplots(len(maps), columns, squeeze=False)
+    for row, (stage, features) in zip(axes, maps.items(), strict=True):
+        _picture_on(row[0], picture, f"{stage}: {features.shape[0]} x {features.shape[1]}")
+        for channel, ax in enumerate(row[1:]):
+            ax.imshow(features[..., channel], cmap="gray", interpolation="nearest")
+            ax.axis("off")
+    return axes
+
+
+def plot_neighbours(split, neighbours, *, fig=None):
+    """Draw pictures and their neighbours, a row for each way of measuring nearness.
+
+    Args:
+        split: `Split`.
+        neighbours: Dict from a row's name to rows of the split: first the picture asked
+            about, then its neighbours, nearest first.
+        fig: Figure to draw on; a new one if `None`.
+
+    Returns:
+        Array of Axes `(names, 1 + neighbours)`.
+    """
+    columns = max(len(rows) for rows in neighbours.values())
+    fig = plt.figure(figsize=(1.1 * columns, 1.25 * len(neighbours)), layout="constrained") if fig is None else fig
+    axes = fig.subplots(len(neighbours), columns, squeeze=False)
+    for line, (name, rows) in zip(axes, neighbours.items(), strict=True):
+        for place, (ax, row) in enumerate(zip(line, rows, strict=False)):
+            _picture_on(ax, split.picture(row), f"{name}:" if place == 0 else split.table["class"].iloc[row])
+    return axes
+
+
+def _picture_on(ax, picture, title):
+    ax.imshow(np.asarray(picture).astype("uint8"))
+    ax.set_title(title, fontsize=9)
+    ax.axis("off")
+
+
+def plot_embedding(points, labels, *, fig=None):
+    """Draw maps of pictures, a column for each embedding and a row for each way of colouring them.
+
+    Args:
+        points: Dict from a column's name to `(n, 2)`, such as the first two principal components.
+        labels: `pandas.DataFrame`, a row a picture and a column of names for each row of maps.
+        fig: Figure to draw on; a new one if `None`.
+
+    Returns:
+        Array of Axes `(label columns, embeddings)`. Axes have no units: only nearness is to be read.
+    """
+    height, width = labels.shape[1], len(points)
+    fig = plt.figure(figsize=(2.6 * width + 1.2, 2.4 * height), layout="constrained") if fig is None else fig
+    axes = fig.subplots(height, width, squeeze=False)
+    for line, column in zip(axes, labels, strict=True):
+        for ax, (name, xy) in zip(line, points.items(), strict=True):
+            _scatter(ax, xy, labels[column])
+            ax.set_title(f"{name}, by {column}", fontsize=9)
+        line[-1].legend(frameon=False, fontsize=8, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
+    return axes
+
+
+def _scatter(ax, xy, names):
+    shown = plt.get_cmap("tab10").colors if names.nunique() > len(COLOURS) else COLOURS
+    for colour, name in zip(shown, sorted(names.unique()), strict=False):
+        rows = (names == name).to_numpy()
+        ax.scatter(*xy[rows].T, s=6, color=colour, alpha=0.6, linewidths=0, label=name)
+    ax.set(xticks=[], yticks=[])
+
+
+def plot_by_stage(results, *, by="weights", value="accuracy", fig=None):
+    """Draw a measure over the stages, a panel for each target: the mean of the seeds in its band.
+
+    Args:
+        results: `pandas.DataFrame`, a row a run, with columns target, stage, seed, `by` and
+            `value`; a column chance is drawn as a dotted line.
+        by: Column that tells the lines apart.
+        value: Column that is drawn.
+        fig: Figure to draw on; a new one if `None`. The band reaches from the worst seed to the best.
+
+    Returns:
+        Array of Axes.
+    """
+    targets = results.groupby("target", sort=False)
+    fig = plt.figure(figsize=(2.5 * len(targets) + 0.5, 2.7), layout="constrained") if fig is None else fig
+    axes = fig.subplots(1, len(targets), squeeze=False)[0]
+    for ax, (target, rows) in zip(axes, targets, strict=True):
+        for colour, marker, (name, line) in zip(COLOURS, "os^Dv<", rows.groupby(by, sort=False), strict=False):
+            spread = line.groupby("stage", sort=False)[value].agg(["mean", "min", "max"])
+            ax.plot(spread.index, spread["mean"], marker=marker, color=colour, label=name)
+            ax.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
+        if "chance" in rows:
+            ax.axhline(rows["chance"].mean(), color="0.5", linestyle=":", label="chance")
+        ax.set_title(target, fontsize=10)
+        ax.tick_params(axis="x", rotation=60)
+    axes[0].set_ylabel(value)
+    axes[-1].legend(frameon=False, fontsize=8)
+    return axes
