@@ -8,14 +8,13 @@ for its randomly initialised twin (a new one for each seed).
 """
 
 import json
-import os
-import platform
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 import typer
+from common import machine
 from tqdm import tqdm
 
 import tlteach as tl
@@ -49,14 +48,9 @@ def main(folder: Path, labels: int = 400, seeds: int = 5, out: Path = typer.Opti
     runs = pd.DataFrame(measure(splits.train, labels, seeds))
     table = runs.pivot_table(index="network", columns="weights", values="accuracy", aggfunc=["mean", "std"])
     table["gain"] = table["mean", "pretrained"] - table["mean", "random"]
-    machine = {
-        "cores": os.cpu_count(),
-        "processor": platform.processor() or platform.machine(),
-        "keras": keras.version(),
-    }
-    print(table.round(4).to_string(), f"\n{len(splits.train.labels)} pictures, {machine}")
+    print(table.round(4).to_string(), f"\n{len(splits.train.labels)} pictures, {machine()}")
     if out:
-        out.write_text(json.dumps({"machine": machine, "labels": labels, "runs": runs.to_dict("records")}, indent=1))
+        out.write_text(json.dumps({"machine": machine(), "labels": labels, "runs": runs.to_dict("records")}, indent=1))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,12 @@ def test_all_stages_may_be_trained(splits):
 
 def test_a_model_of_ones_own(splits):
     x = keras.Input((16, 16, 3))
-    own = keras.Model(x, keras.layers.Dense(2, "softmax", name="head")(keras.layers.Flatten()(x)))
+    own = keras.Model(
+        x,
+        keras.layers.Dense(2, "softmax", name="head")(
+            keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(x))
+        ),
+    )
     before = own.get_weights()
     run = tl.fine_tune(own, splits, [phase("head", learning_rate=1e-6)], store=None)
     assert run.plan["cut at"].tolist() == ["input"] and len(before) == len(own.get_weights())
@@ -130,6 +135,16 @@ def test_the_beginning_is_put_back_when_training_harms(splits):
     run = tl.fine_tune(model, splits, [phase("block5 head", learning_rate=1e4, epochs=2)], store=None)
     assert same(before, model.get_weights())
     assert len(run.history) == 3
+
+
+def test_the_last_epoch_is_kept_where_that_is_wanted(splits):
+    """Far too fast: the beginning would be put back, and it would stop early."""
+    wild = phase("head", learning_rate=10.0, epochs=5, patience=1, keep="last")
+    runs = [tl.fine_tune(classifier(), splits, wild, store=None) for _ in range(2)]
+    assert runs[0].plan["kept epoch"].tolist() == [5] and len(runs[0].history) == 6
+    found = runs[0].model.evaluate(splits.val.sized((32, 32)), verbose=0)[0]
+    assert found == pytest.approx(runs[0].history["val_loss"].iloc[-1], rel=1e-3)
+    assert same(runs[0].model.get_weights(), runs[1].model.get_weights())
 
 
 def best_of(run):

@@ -65,7 +65,7 @@ def test_the_proof_names_statistics_that_moved(models):
     model.get_layer("conv5_block3_3_bn").trainable = True
     proof = Proof(model, expected)
     train(model)
-    told = r"frozen variables must not move. Received: 4 that did: conv5_block3_3_bn/.*conv5_block3_3_bn/moving_mean"
+    told = r"frozen variables must not move. Received: [24] that did: .*conv5_block3_3_bn/moving_mean"
     with pytest.raises(RuntimeError, match=told):
         proof.check()
     model.get_layer("conv5_block3_3_bn").trainable = False

@@ -106,7 +106,9 @@ def test_after_ctrl_c_the_same_call_goes_on(interrupted, tmp_path, capsys):
     assert "goes on after phase 0, epoch 2" in capsys.readouterr().err
     assert run.history["epoch"].tolist() == [0, 1, 2, 3, 4]
     unbroken = tl.fine_tune(fresh(), small_splits(), PHASE, store=None)
-    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(run.model.get_weights(), unbroken.model.get_weights()))
+    assert all(
+        np.allclose(a, b, atol=1e-6) for a, b in zip(run.model.get_weights(), unbroken.model.get_weights(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"phases": tl.Phase("head", epochs=5, batch_size=4, patience=9)}])

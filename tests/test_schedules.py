@@ -129,9 +129,7 @@ def test_keras_own_callbacks(splits, tmp_path):
 def test_reduce_on_plateau_and_early_stopping(splits):
     plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=1, min_delta=1e9)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=3, min_delta=1e9)
-    run = tl.fine_tune(
-        classifier(), splits, tl.Phase(epochs=9, patience=99), callbacks=[plateau, stop], store=None
-    )
+    run = tl.fine_tune(classifier(), splits, tl.Phase(epochs=9, patience=99), callbacks=[plateau, stop], store=None)
     assert run.history["learning_rate"].dropna().tolist() == pytest.approx([1e-3, 1e-3, 5e-4, 2.5e-4])
 
 

@@ -35,8 +35,6 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, model, path):
         super().__init__()
         self.whole, self.path, self.touched, self.not_before = model, path, set(), 0.0
-        weights = {id(v) for v in model.weights}
-        self.random = [v for v in model.variables if id(v) not in weights]  # states of dropout's draws
         self.arrays, self.told = _read(path)
         if self.told:
             self._say()
@@ -67,7 +65,6 @@ class Checkpoint(keras.callbacks.Callback):
         self.touched |= {id(v) for v in part.trainable_variables}
         if "keep" not in self.told:
             return 0
-        self._assign("random", self.random)
         self._assign("optimizer", part.optimizer.variables)
         keep.restore(self.told.pop("keep"), [self.arrays[f"best/{i}"] for i in range(len(part.trainable_variables))])
         return epochs if self.told["stopped"] else len(keep.rows) - 1
@@ -75,7 +72,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if time.monotonic() >= self.not_before:
             state = {"keep": self.keep.state(), "stopped": self.model.stop_training}
-            arrays = {"random": self.random, "optimizer": self.part.optimizer.variables, "best": self.keep.weights}
+            arrays = {"optimizer": self.part.optimizer.variables, "best": self.keep.weights}
             self._write(state, arrays)
 
     def finish_phase(self, history, plan, *, write):

@@ -10,11 +10,10 @@ from tlteach._cost import multiply_adds
 from tlteach._stages import HEAD, boundary_before, cut, find_stages, operations_of
 from tlteach._store import read_rows
 from tlteach._training import Rows
-from tlteach.features import RESIZE, activations, sized_for
+from tlteach.features import PRECISIONS, RESIZE, activations, sized_for
 
 LARGEST_CUT = 4 * 2**30  # bytes of boundary activations that are worth keeping
 WORTH = 1.25  # times that the cut must save: below it, reading and writing eat the gain
-_BYTES = {"float32": 4, "float16": 2, "bfloat16": 4}
 
 
 class Choice(NamedTuple):
@@ -44,7 +43,7 @@ def choose_cut(model, data, phase):
             raise ValueError(f"cut=True needs a place to cut. Received: {phase.name}; {whole.why}.")
         return whole
     images = data.train.num_examples * max(1, phase.copies) + data.val.num_examples
-    size = int(np.prod(cut(model, start).input_shape[1:])) * images * _BYTES[phase.precision]
+    size = int(np.prod(cut(model, start).input_shape[1:])) * images * np.dtype(PRECISIONS[phase.precision][1]).itemsize
     saved = _saved(model, start, data, phase)
     if phase.cut is False or (phase.cut is None and saved < WORTH):
         why = "asked for" if phase.cut is False else f"a cut would save {saved:.1f} times, too little"
@@ -142,8 +141,7 @@ class Inputs:
         return self.kept[key]
 
     def _activations(self, start, split, phase):
-        told = {} if phase.precision == "float32" else {"precision": phase.precision}  # TMP
-        return activations(self.model, start, split, store=self.store, **told)
+        return activations(self.model, start, split, store=self.store, precision=phase.precision)
 
 
 def _is_cut(choice):

@@ -66,6 +66,7 @@ def train_epochs(part, train, val, callbacks, *, epochs):
     callbacks.on_train_begin()
     logs = {}
     for number in epochs:
+        seed_dropout(callbacks.model, train.seed, number)
         callbacks.on_epoch_begin(number)
         logs = _mean_logs(part.train_on_batch, train.epoch(number), callbacks)
         logs |= {f"val_{name}": value for name, value in measure(part, val).items()}
@@ -100,17 +101,18 @@ def _mean_logs(step, batches, callbacks=None):
     return {name: value / seen for name, value in total.items()}
 
 
-def seed_dropout(model, seed):
-    """Begin the random numbers of a model's layers at a seed, whatever was drawn from them before.
+def seed_dropout(model, *seed):
+    """Begin the random numbers of a model's layers anew, whatever was drawn from them before.
 
     Args:
-        model: A flat Keras model.
-        seed: The seed.
+        model: The whole model: a layer's place in it decides its draws, so that a cut changes nothing.
+        *seed: Integers; those of an epoch, so that a run which goes on draws what it would have drawn.
     """
-    for number, layer in enumerate(model.layers):
+    for place, layer in enumerate(model.layers):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
-            generator.state.assign(np.array([seed, number << 20], "uint32"))
+            generator._initial_seed = 0  # without any seed, PyTorch would draw from its global numbers
+            generator.state.assign(np.random.SeedSequence([*seed, place]).generate_state(2))
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -121,12 +123,12 @@ class KeepBest(keras.callbacks.Callback):
 
     Args:
         part: The part that is trained.
-        patience: Epochs without a better one after which training stops.
+        phase: The `Phase`, whose `patience` says when to stop, and `keep` whether the best is kept at all.
     """
 
-    def __init__(self, part, patience):
+    def __init__(self, part, phase):
         super().__init__()
-        self.part, self.patience, self.rows, self.at = part, patience, [], -1
+        self.part, self.phase, self.rows, self.at = part, phase, [], -1
         self.weights, self.trained = None, False
 
     def begin(self, measured):
@@ -145,10 +147,10 @@ class KeepBest(keras.callbacks.Callback):
         seconds, rate = time.perf_counter() - self.started, float(self.part.optimizer.learning_rate)
         self.rows.append({"epoch": epoch + 1, **logs, "learning_rate": rate, "seconds": seconds})
         score = [logs["val_accuracy"], -logs["val_loss"]]
-        if score > self.best:
+        if score > self.best or self.phase.keep == "last":
             self.best, self.at = score, epoch
             self._remember()
-        elif epoch - self.at >= self.patience:
+        elif epoch - self.at >= self.phase.patience:
             self.model.stop_training = True
 
     def _remember(self):

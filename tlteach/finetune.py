@@ -11,9 +11,11 @@ from tlteach._checkpoint import checkpoint_of
 from tlteach._cutting import Inputs
 from tlteach._optimizers import KINDS, SCHEDULES, optimizer_for
 from tlteach._stages import HEAD, cut
-from tlteach._training import KeepBest, Progress, measure, seed_dropout, train_epochs
+from tlteach._training import KeepBest, Progress, measure, train_epochs
+from tlteach.features import PRECISIONS
 from tlteach.freezing import Proof, freeze, frozen_dropout_off
 
+_CHOICES = {"schedule": SCHEDULES, "optimizer": KINDS, "keep": ("best", "last"), "precision": PRECISIONS}
 _COLUMNS = "phase stages epoch loss accuracy val_loss val_accuracy learning_rate seconds".split()
 
 
@@ -28,7 +30,8 @@ class Phase:
         schedule: `"constant"`, `"cosine"` (a tenth of the steps up, then down to zero) or
             `"one_cycle"` (a third up, then down).
         optimizer: `"adam"` or `"sgd"`.
-        patience: Epochs without a better one on validation after which it stops.
+        keep: `"best"` puts the weights of the best epoch on validation back; `"last"` keeps the end.
+        patience: Epochs without a better one after which it stops, if the best is kept.
         batch_size: Pictures a step.
         augment: Keras layer, or `Sequential` of them, that changes training pictures at random.
         copies: With `augment`: 0 draws anew in each epoch, so nothing can be kept; 2 or more
@@ -44,6 +47,7 @@ class Phase:
     learning_rate: float | dict = 1e-3
     schedule: str = "constant"
     optimizer: str = "adam"
+    keep: str = "best"
     patience: int = 3
     batch_size: int = 32
     augment: keras.Layer | None = None
@@ -57,7 +61,13 @@ class Phase:
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}. Received: {getattr(self, name)}.")
-        for name, allowed in (("schedule", SCHEDULES), ("optimizer", tuple(KINDS))):
+        choices = {
+            "schedule": SCHEDULES,
+            "optimizer": tuple(KINDS),
+            "keep": ("best", "last"),
+            "precision": tuple(PRECISIONS),
+        }
+        for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}. Received: {getattr(self, name)!r}.")
         if isinstance(self.learning_rate, dict) and set(self.learning_rate) != set(train):
@@ -143,8 +153,9 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
     A phase freezes what it does not train and compiles for itself. Everything
     before its first stage is constant, so it is run once, and the rest is
     trained on the kept activations, where that saves work (see `Run.plan`).
-    After a phase the weights of its best epoch on validation are put back: the
-    phase's beginning counts too, so a phase that does not help changes nothing.
+    After a phase the weights of its best epoch on validation are put back (unless
+    it keeps the last): its beginning counts too, so a phase that does not help
+    changes nothing.
 
     Args:
         model: From `attach_head`, or any flat Keras classifier.
@@ -183,10 +194,9 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
     for number, phase in list(enumerate(phases))[checkpoint.finished :]:
         may_move = freeze(model, phase.train)
         proof = Proof(model, may_move)
-        seed_dropout(model, seed + number + 1)
         start, why = inputs.choices[number]
         rows = inputs.rows(phase, inputs.choices[number], seed=seed + number + 1)
-        keep = KeepBest(model if start is None else cut(model, start), phase.patience)
+        keep = KeepBest(model if start is None else cut(model, start), phase)
         interrupted = _train(model, rows, phase, keep=keep, callbacks=callbacks, checkpoint=checkpoint)
         if keep.trained:
             proof.check()

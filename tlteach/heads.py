@@ -3,11 +3,9 @@
 import keras
 import numpy as np
 
+from tlteach._logistic import MANY, fit, shuffled
 from tlteach.features import Features
 from tlteach.freezing import freeze_batchnorm
-
-_STRENGTHS = 10.0 ** np.arange(-5, 2)  # inverse L2 strengths tried, for standardised features
-_FOLDS = 5
 
 
 def linear_probe(features, *, with_val=False, strength=None, seed=0):
@@ -42,32 +40,41 @@ def linear_probe(features, *, with_val=False, strength=None, seed=0):
         classifier probes; lesson 01.
     """
     x, y, classes = _labelled(features, with_val)
-    x, mean, scale = _standardise(x)
+    seen, y = np.unique(y, return_inverse=True)
+    order = shuffled(y, seed) if len(y) >= MANY else np.arange(len(y))
+    x, mean, scale = _standardise(x, order)
     x, basis = _rotate(x)
-    strength = _choose_strength(x, y, seed) if strength is None else strength
-    fitted = _logistic(strength, tol=1e-8).fit(x, y)
-    kernel, bias = _both_columns(fitted, y, classes)
-    kernel = basis @ kernel / scale[:, None]
-    return _dense(kernel, bias - mean @ kernel)
+    weights = fit(x, y[order], strength, seed=seed)
+    kernel = np.zeros((len(mean), classes))
+    bias = np.full(classes, -30.0)  # a class without an example gets no probability
+    kernel[:, seen] = (weights[:-1] if basis is None else basis @ weights[:-1]) / scale[:, None]
+    bias[seen] = weights[-1] - mean @ kernel[:, seen]
+    return _dense(kernel, bias)
 
 
 def _labelled(features, with_val):
     if isinstance(features, Features):
         parts = [features.train, features.val] if with_val else [features.train]
-        x, y = np.concatenate([p.x for p in parts]), np.concatenate([p.y for p in parts])
-        classes = len(features.classes)
+        x, y = (np.concatenate(p) if with_val else p[0] for p in zip(*parts, strict=True))
+        y, classes = np.asarray(y), len(features.classes)
     else:
         x, y = np.asarray(features[0]), np.asarray(features[1])
         classes = int(y.max(initial=0)) + 1
     if len(np.unique(y)) < 2:
         raise ValueError(f"a probe needs at least two classes. Received: labels of {len(np.unique(y))}.")
-    return x.reshape(len(x), -1).astype("float64"), y, classes
+    return x.reshape(len(x), -1), y, classes
 
 
-def _standardise(x):
-    mean, scale = x.mean(0), x.std(0)
+def _standardise(x, order):
+    """Return the rows in this order with mean 0 and deviation 1, in one array; many of them in float32."""
+    blocks = [order[i : i + 1024] for i in range(0, len(x), 1024)]
+    mean = sum(x[b].sum(0, dtype="float64") for b in blocks) / len(x)
+    scale = np.sqrt(sum(((x[b] - mean) ** 2).sum(0) for b in blocks) / len(x))
     scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)  # a constant feature says nothing
-    return (x - mean) / scale, mean, scale
+    out = np.empty(x.shape, "float32" if len(x) >= MANY else "float64")
+    for i, block in zip(range(0, len(x), 1024), blocks, strict=True):
+        out[i : i + 1024] = (x[block] - mean) / scale
+    return out, mean, scale
 
 
 def _rotate(x):
@@ -77,46 +84,9 @@ def _rotate(x):
     costs far less.
     """
     if len(x) >= x.shape[1]:
-        return x, np.eye(x.shape[1])
-    u, s, vt = np.linalg.svd(x, full_matrices=False)
-    return u * s, vt.T
-
-
-def _logistic(strength, *, tol=1e-4):
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=strength, max_iter=5000, tol=tol)
-
-
-def _choose_strength(x, y, seed):
-    """Cross-validate by log loss; with too few of a class for folds, take the middle strength."""
-    from sklearn.metrics import log_loss
-
-    folds = min(_FOLDS, np.bincount(y)[np.unique(y)].min())
-    if folds < 2:
-        return float(np.median(_STRENGTHS))
-    losses = [log_loss(y, _held_out(x, y, strength, folds, seed), labels=np.unique(y)) for strength in _STRENGTHS]
-    return _STRENGTHS[int(np.argmin(losses))]
-
-
-def _held_out(x, y, strength, folds, seed):
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-
-    split = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    return cross_val_predict(_logistic(strength), x, y, cv=split, method="predict_proba")
-
-
-def _both_columns(fitted, y, classes):
-    """Kernel `(features, classes)` and bias: two classes come as one column, absent ones as none."""
-    kernel = np.zeros((fitted.coef_.shape[1], classes))
-    bias = np.full(classes, -30.0)  # a class without an example gets no probability
-    seen = np.unique(y)
-    if len(seen) == 2:
-        kernel[:, seen] = np.stack([-fitted.coef_[0], fitted.coef_[0]], 1) / 2
-        bias[seen] = np.array([-fitted.intercept_[0], fitted.intercept_[0]]) / 2
-    else:
-        kernel[:, seen], bias[seen] = fitted.coef_.T, fitted.intercept_
-    return kernel, bias
+        return x, None
+    basis, rotated = np.linalg.qr(x.T)
+    return np.ascontiguousarray(rotated.T), basis
 
 
 def _dense(kernel, bias):

@@ -220,8 +220,11 @@ def plot_neighbours(split, neighbours, *, fig=None):
     fig = plt.figure(figsize=(1.1 * columns, 1.25 * len(neighbours)), layout="constrained") if fig is None else fig
     axes = fig.subplots(len(neighbours), columns, squeeze=False)
     for line, (name, rows) in zip(axes, neighbours.items(), strict=True):
-        for place, (ax, row) in enumerate(zip(line, rows, strict=False)):
-            _picture_on(ax, split.picture(row), f"{name}:" if place == 0 else split.table["class"].iloc[row])
+        titles = [f"{name}:", *split.table["class"].iloc[list(rows[1:])]]
+        for ax in line:
+            ax.axis("off")
+        for ax, row, title in zip(line, rows, titles, strict=False):
+            _picture_on(ax, split.picture(row), title)
     return axes
 
 
@@ -241,7 +244,12 @@ def plot_embedding(points, labels, *, fig=None):
 
     Returns:
         Array of Axes `(label columns, embeddings)`. Axes have no units: only nearness is to be read.
+
+    Raises:
+        ValueError: If a column has more than 10 names.
     """
+    for column in labels:
+        _check_names(column, labels[column].nunique())
     height, width = labels.shape[1], len(points)
     fig = plt.figure(figsize=(2.6 * width + 1.2, 2.4 * height), layout="constrained") if fig is None else fig
     axes = fig.subplots(height, width, squeeze=False)
@@ -251,6 +259,13 @@ def plot_embedding(points, labels, *, fig=None):
             ax.set_title(f"{name}, by {column}", fontsize=9)
         line[-1].legend(frameon=False, fontsize=8, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
     return axes
+
+
+def _check_names(column, count):
+    if count > 10:
+        raise ValueError(
+            f"at most 10 names can be told apart by colour. Received: {count} in {column!r}; draw fewer or group them."
+        )
 
 
 def _scatter(ax, xy, names):

@@ -79,7 +79,7 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
     backbone = _load(backbone) if isinstance(backbone, dict) else backbone
     labelled = replace(splits, test=splits.test.take([]))
     features = extract_features(backbone, labelled)
-    model, run, decision = _learn(backbone, splits, features, phases=phases, seed=seed)
+    model, run, decision = learn(backbone, splits, features, phases=phases, seed=seed)
     learned = time.perf_counter()
     report = evaluate(model, splits.test)
     return Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned, notes)
@@ -98,7 +98,7 @@ def _splits(folder, test, labels, seed):
     return splits if labels is None else subset(splits, labels, seed=seed)
 
 
-def _learn(backbone, splits, features, *, phases, seed):
+def learn(backbone, splits, features, *, phases, seed):
     """Return the model, the run (or none) and the sentence that says why."""
     probe = linear_probe(features, seed=seed)
     mistakes = int((np.asarray(probe.predict_on_batch(features.val.x)).argmax(1) != features.val.y).sum())
