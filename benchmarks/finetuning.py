@@ -6,7 +6,7 @@
 PHOTOGRAPHS holds a folder for each of two classes; without it, pictures are drawn. `guide` is the recipe
 of Keras' guide (`guide_recipe.py`). Ours (`our_recipe.py`) is twofold: `same` is `fine_tune` with the same
 mathematics, that is the same first weights, batches, steps and pictures; `recommended` is what the library
-advises: a solved probe, and fine-tuning only where validation can show that it helps. Seconds are those of
+advises where weights are given: a solved probe, and fine-tuning only where validation can show that it helps. Seconds are those of
 the whole process, imports included, until training ends; the accuracy on the held-out photographs is
 measured afterwards.
 """
@@ -106,13 +106,15 @@ def main(
         source = photographs or draw(Path(work) / "drawn", sum(counts))
         prepare(source, folder, counts, (size, size))
         write_plan(folder, network, stage, weights=weights, options={"alpha": alpha} if alpha else {}, choices=choices)
-        compare(folder, pairs, out, network=network, stage=stage)
+        compare(folder, pairs, out, network=network, stage=stage, weights=weights and weights.name)
 
 
 def compare(folder, pairs, out, **facts):
     guide = own(Path(__file__).with_name("guide_recipe.py"), folder)
     ours = Path(__file__).with_name("our_recipe.py")
-    sides = {"guide": guide, "same": own(ours, folder, "same"), "recommended": own(ours, folder, "recommended")}
+    sides = {"guide": guide, "same": own(ours, folder, "same")}
+    if facts["weights"]:  # a network that has learned nothing is no case for advice
+        sides["recommended"] = own(ours, folder, "recommended")
     runs = []
     for pair in range(pairs):
         for name, command in sides.items():

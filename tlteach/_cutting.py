@@ -13,7 +13,7 @@ from tlteach._training import Rows
 from tlteach.features import PRECISIONS, RESIZE, activations, sized_for
 
 LARGEST_CUT = 4 * 2**30  # bytes of boundary activations that are worth keeping
-WORTH = 1.25  # times that the cut must save: below it, reading and writing eat the gain
+WORTH = 1.4  # times that a cut must save on paper: below it, writing and reading eat the gain
 
 
 class Choice(NamedTuple):

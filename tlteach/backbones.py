@@ -132,7 +132,9 @@ def list_backbones():
 
     Returns:
         `pandas.DataFrame` with name, parameters (without head), input size,
-        preprocessing, stages, where the weights come from, and whether a mini exists.
+        preprocessing, stages, `uncut` (stages that several tensors enter, so that
+        `fine_tune` trains the whole model where they are the first to move), where
+        the weights come from, and whether a mini exists.
 
     Example:
         >>> import tlteach as tl

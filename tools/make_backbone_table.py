@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from tlteach._stages import find_stages
+from tlteach._stages import boundary_before, find_stages
 
 OUT = Path(__file__).parent.parent / "tlteach" / "backbones.csv"
 
@@ -32,6 +32,11 @@ def input_size(application):
     return application(weights=None).input_shape[1] or 224  # MobileNetV3 leaves it open
 
 
+def stages_without_cut(model):
+    """The stages that several tensors enter: where they are the first to be trained, the whole model is."""
+    return [stage for stage in list(find_stages(model))[1:] if boundary_before(model, stage) is None]
+
+
 def describe(attribute):
     application = getattr(keras.applications, attribute)
     size = input_size(application)
@@ -43,6 +48,7 @@ def describe(attribute):
         "input_size": size,
         "preprocessing": preprocessing(application),
         "stages": " ".join(find_stages(model)),
+        "uncut": " ".join(stages_without_cut(model)),
         "weights": "imagenet (Keras Applications)",
     }
 

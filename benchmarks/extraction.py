@@ -1,0 +1,165 @@
+"""How fast features are extracted, as a share of the fastest 3x3 convolution measured in the same process.
+
+    python benchmarks/extraction.py FOLDER --out table.json
+
+FOLDER holds a folder of JPEG photographs for each class; without one, pictures are
+drawn. Each network is measured in fresh processes, the networks in turn: pictures
+in memory and JPEG files on disk (read, decoded and resized within the time), in
+float32 and in bfloat16. Weights are random, which makes no difference to speed.
+A last process shows how steady single calls are: `predict` on arrays returns late
+now and then, the calls that extraction makes do not.
+"""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import typer
+from common import in_turn, own, tell
+
+NETWORKS = ("vgg16", "resnet50", "mobilenet")
+CONVOLUTIONS = ((64, 56), (128, 28), (128, 56), (256, 28), (256, 56), (512, 14), (512, 28))  # channels, pixels
+
+
+def fill(folder, count, *, size=(374, 447)):
+    """Draw pictures that are about as large as photographs of pets are, as JPEG files of two classes."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for i in range(count):
+        coarse = Image.fromarray(random.integers(0, 256, (60, 70, 3), "uint8"))
+        file = Path(folder) / "ab"[i % 2] / f"{i:05}.jpg"
+        file.parent.mkdir(exist_ok=True)
+        coarse.resize(size[::-1], Image.Resampling.BICUBIC).save(file, quality=90)
+
+
+def ceiling(shapes, *, batch=16, calls=5):
+    """Return the GFLOP/s of the fastest 3x3 convolution; four in a row, so that the copies at both ends are small."""
+    import keras
+
+    best = 0.0
+    for channels, pixels in shapes:
+        shape = (pixels, pixels, channels)
+        convolutions = [keras.layers.Conv2D(channels, 3, padding="same", use_bias=False) for _ in range(4)]
+        model = keras.Sequential([keras.Input(shape), *convolutions, keras.layers.GlobalAveragePooling2D()])
+        x = np.random.default_rng(0).random((batch, *shape), "float32")
+        model.predict_on_batch(x)
+        seconds = min(_timed(lambda x=x, model=model: model.predict_on_batch(x)) for _ in range(calls))
+        best = max(best, 4 * batch * 2 * 9 * (channels * pixels) ** 2 / seconds / 1e9)
+    return best
+
+
+def _timed(call):
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def measure(network, folder, *, size, count, short):
+    """Measure one network: a dict for each of arrays and files, in each precision."""
+    import keras
+
+    import tlteach as tl
+    from tlteach._cost import multiply_adds
+    from tlteach.features import split_of_array
+
+    keras.utils.set_random_seed(0)
+    backbone = tl.load_backbone(network, "mini" if short else "full", weights=None, input_size=(size, size))
+    flops = 2 * sum(multiply_adds(op) for op in backbone.model.operations)
+    files = tl.from_folder(folder, val=0, test=0).train.take(range(count))
+    arrays = split_of_array(files.sized((size, size)).array().astype("uint8"))
+    shapes = CONVOLUTIONS[:2] if short else CONVOLUTIONS
+    fastest, rows, features = ceiling(shapes), [], {}
+    for precision in ("float32", "bfloat16"):
+        how = {"store": None, "precision": precision}
+        tl.extract_features(backbone, arrays.take(range(min(count, 32))), **how)  # compiles
+        for source, data in (("arrays", arrays), ("files", files)):
+            began = time.perf_counter()
+            features[precision] = tl.extract_features(backbone, data, **how)
+            speed = count / (time.perf_counter() - began)
+            rows.append({"network": network, "precision": precision, "source": source, "pictures_s": speed})
+    fastest = max(fastest, ceiling(shapes))
+    told = {"ceiling": fastest, "gflop": flops / 1e9, "cosine": cosine(features["float32"], features["bfloat16"])}
+    return [{**row, **told} for row in rows]
+
+
+def cosine(a, b):
+    """The least cosine similarity of a picture's two features."""
+    return float(((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
+
+
+def calls(count):
+    """Time single calls of a small network: `predict` on arrays, `predict` without autotuning, and ours."""
+    import keras
+    import tensorflow as tf
+
+    import tlteach as tl
+
+    model = tl.load_backbone("resnet50", "mini", weights=None).model
+    x = np.random.default_rng(0).integers(0, 256, (32, 64, 64, 3)).astype("float32")
+    steady = tf.data.Dataset.from_tensors(x)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    steady = steady.with_options(options)
+    ways = {
+        "predict on arrays": lambda: model.predict(x, verbose=0),
+        "predict, autotune off": lambda: model.predict(steady, verbose=0),
+        "predict_on_batch (ours)": lambda: model.predict_on_batch(x),
+    }
+    keras.utils.set_random_seed(0)
+    for way in ways.values():
+        way()
+    times = {name: [] for name in ways}
+    for _ in range(count):
+        for name, way in ways.items():
+            times[name].append(_timed(way))
+    return [{"way": name, **_spread(seconds)} for name, seconds in times.items()]
+
+
+def _spread(seconds):
+    low, middle, high = (1e3 * float(np.quantile(seconds, q)) for q in (0.05, 0.5, 0.95))
+    return {"calls": len(seconds), "ms_5": low, "ms_median": middle, "ms_95": high, "ms_worst": 1e3 * max(seconds)}
+
+
+def summary(runs):
+    """A row for each network, source and precision: medians over the processes, and the lowest and highest share."""
+    runs["gflop_s"] = runs["pictures_s"] * runs["gflop"]
+    runs["share"] = runs["gflop_s"] / runs["ceiling"]
+    base = runs[runs["precision"] == "float32"].set_index(["network", "source", "repeat"])["pictures_s"]
+    runs["ratio"] = runs["pictures_s"].to_numpy() / base.loc[list(zip(*_keys(runs), strict=True))].to_numpy()
+    groups = runs.groupby(["network", "source", "precision"], sort=False)
+    table = groups[["pictures_s", "gflop_s", "ceiling", "share", "ratio", "cosine"]].median()
+    table["share_low"], table["share_high"] = groups["share"].min(), groups["share"].max()
+    return table.reset_index()
+
+
+def _keys(runs):
+    return runs["network"], runs["source"], runs["repeat"]
+
+
+def main(
+    folder: Path = typer.Argument(None, help="Photographs, a folder for each class; drawn without one."),
+    repeats: int = 3,
+    short: bool = typer.Option(False, help="Mini networks and few pictures, to see that it works."),
+    out: Path = typer.Option(None, help="JSON file."),
+    one: str = typer.Option(None, hidden=True),
+):
+    counts = {"vgg16": 8, "resnet50": 32} if short else {"vgg16": 128, "resnet50": 320, "mobilenet": 960}
+    if one == "calls":
+        return print(json.dumps(calls(20 if short else 300)))
+    if one:
+        return print(json.dumps(measure(one, folder, size=64 if short else 224, count=counts[one], short=short)))
+    with tempfile.TemporaryDirectory() as drawn:
+        if folder is None:
+            fill(folder := Path(drawn), max(counts.values()))
+        words = [folder, *(["--short"] if short else [])]
+        runs = in_turn({n: own(__file__, *words, "--one", n) for n in counts}, 1 if short else repeats)
+        single = in_turn({"calls": own(__file__, *words, "--one", "calls")}, 1)
+    print(single.drop(columns=["side", "repeat"]).to_string(index=False, float_format="{:.1f}".format))
+    tell(summary(runs), out, calls=single.to_dict("records"), pictures=counts)
+
+
+if __name__ == "__main__":
+    typer.run(main)
