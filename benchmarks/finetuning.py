@@ -6,9 +6,9 @@
 PHOTOGRAPHS holds a folder for each of two classes; without it, pictures are drawn. `guide` is the recipe
 of Keras' guide (`guide_recipe.py`). Ours (`our_recipe.py`) is twofold: `same` is `fine_tune` with the same
 mathematics, that is the same first weights, batches, steps and pictures; `recommended` is what the library
-advises where weights are given: a solved probe, and fine-tuning only where validation can show that it helps. Seconds are those of
-the whole process, imports included, until training ends; the accuracy on the held-out photographs is
-measured afterwards.
+advises where weights are given: a solved probe, and fine-tuning only where validation can show that it
+helps. Seconds are those of the whole process, imports included, until training ends; the accuracy on the
+held-out photographs is measured afterwards.
 """
 
 import json

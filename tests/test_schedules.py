@@ -242,4 +242,4 @@ def test_the_found_rate_lies_between_too_slow_and_too_fast(splits):
 @pytest.mark.parametrize("options", [{"between": (1.0, 0.1)}, {"between": (0, 1)}, {"steps": 3}])
 def test_rates_in_order(options, splits):
     with pytest.raises(ValueError, match=r"between must be two rising rates above 0, and steps at least 10. Received"):
-        tl.find_learning_rate(classifier(), splits, **options)
+        tl.find_learning_rate(classifier(), splits, "head", **options)

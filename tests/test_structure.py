@@ -13,8 +13,8 @@ from conftest import ROOT
 import tlteach as tl
 
 ORDER = (
-    "data backbones frontends features heads freezing finetune learning_rates evaluation compare transferability adapt "
-    "recipe_check recipe plots report predicting lessons cli"
+    "data backbones costs frontends features heads freezing finetune learning_rates evaluation compare transferability "
+    "adapt recipe_check recipe plots report predicting lessons cli"
 ).split()
 # `attach_head` freezes BatchNorm, so freezing stands before heads
 ORDER.insert(ORDER.index("heads"), ORDER.pop(ORDER.index("freezing")))

@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "data": ["Split", "Splits", "check_leakage", "from_folder", "load_dataset", "subset"],
     "backbones": ["Backbone", "list_backbones", "load_backbone"],
-    "_cost": ["cost_by_stage"],
+    "costs": ["cost_by_stage"],
     "features": ["Features", "extract_features"],
     "heads": ["attach_head", "linear_probe"],
     "freezing": ["freeze", "trainable_table"],

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from tlteach._augment import Augmented, augmented
-from tlteach._cost import multiply_adds
 from tlteach._stages import HEAD, boundary_before, cut, find_stages, operations_of
 from tlteach._store import read_rows
 from tlteach._training import Rows
+from tlteach.costs import multiply_adds
 from tlteach.features import PRECISIONS, RESIZE, activations, sized_for
 
 LARGEST_CUT = 4 * 2**30  # bytes of boundary activations that are worth keeping

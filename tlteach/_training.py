@@ -68,7 +68,7 @@ def train_epochs(part, train, val, callbacks, *, epochs):
     for number in epochs:
         seed_dropout(callbacks.model, train.seed, number)
         callbacks.on_epoch_begin(number)
-        logs = _mean_logs(part.train_on_batch, train.epoch(number), callbacks)
+        logs = _mean_logs(part.train_on_batch, train.epoch(number), callbacks=callbacks)
         logs |= {f"val_{name}": value for name, value in measure(part, val).items()}
         callbacks.on_epoch_end(number, logs)
         if callbacks.model.stop_training:
@@ -86,7 +86,7 @@ def measure(part, rows):
     return _mean_logs(part.test_on_batch, rows.epoch())
 
 
-def _mean_logs(step, batches, callbacks=None):
+def _mean_logs(step, batches, *, callbacks=None):
     """Run a step over the batches; return the mean of its logs, each batch weighted by its size."""
     total, seen = {}, 0
     for number, (x, y) in enumerate(batches):
@@ -109,7 +109,7 @@ def seed_dropout(model, *seed):
         *seed: Integers; those of an epoch, so that a run which goes on draws what it would have drawn.
     """
     for place, layer in enumerate(model.layers):
-        generator = getattr(layer, "seed_generator", None)
+        generator = getattr(layer, "seed_generator", None) or getattr(layer, "generator", None)  # dropout, augmentation
         if generator is not None:
             generator._initial_seed = 0  # without any seed, PyTorch would draw from its global numbers
             generator.state.assign(np.random.SeedSequence([*seed, place]).generate_state(2))

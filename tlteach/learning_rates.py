@@ -31,7 +31,7 @@ class FoundRate:
     table: pd.DataFrame = field(repr=False)
 
 
-def find_learning_rate(model, data, train=("head",), *, between=(1e-6, 1.0), steps=60, seed=0):
+def find_learning_rate(model, data, train, *, between=(1e-6, 1.0), steps=60, seed=0):
     """Try rising learning rates on a model, one a step, and put its weights back.
 
     Good for finding the order of magnitude. From a solved probe the loss can only

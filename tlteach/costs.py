@@ -1,4 +1,4 @@
-"""Count what a network costs: multiply-adds of each operation for one picture, from the shapes alone."""
+"""Costs of a network: the multiply-adds of each operation for one picture, from the shapes alone."""
 
 import numpy as np
 
@@ -26,7 +26,17 @@ def cost_by_stage(model):
         model: A flat model from `load_backbone` or `attach_head`.
 
     Returns:
-        Dict from stage name to multiply-adds, input first.
+        Dict from stage name to multiply-adds, input first. A convolution's are counted
+        exactly, what has no kernel (pooling, BatchNorm, activations) not at all.
+
+    Example:
+        >>> import tlteach as tl
+        >>> cost = tl.cost_by_stage(tl.load_backbone("vgg16", "mini").model)
+        >>> cost["block1"]  # (3 + 16) channels in, 16 out, 3 x 3, at 64 x 64 places
+        11206656
+
+    Reference:
+        Lesson 02.
     """
     operations = {op.name: op for op in operations_of(model)}
     return {stage: sum(multiply_adds(operations[n]) for n in names) for stage, names in find_stages(model).items()}
