@@ -6,7 +6,8 @@ FOLDER holds a folder of JPEG photographs for each class; without one, pictures 
 drawn. Each network is measured in fresh processes, the networks in turn: pictures
 in memory and JPEG files on disk (read, decoded and resized within the time), in
 float32 and in bfloat16. Weights are random, which makes no difference to speed.
-A last process shows how steady single calls are: `predict` on arrays returns late
+`share_cpu` is the same share by seconds of CPU time, which other programs on the
+machine disturb less than the clock. A last process shows how steady single calls are: `predict` on arrays returns late
 now and then, the calls that extraction makes do not.
 """
 
@@ -36,25 +37,31 @@ def fill(folder, count, *, size=(374, 447)):
 
 
 def ceiling(shapes, *, batch=16, calls=5):
-    """Return the GFLOP/s of the fastest 3x3 convolution; four in a row, so that the copies at both ends are small."""
+    """Measure the fastest 3x3 convolution, four in a row, so that the copies at both ends are small.
+
+    Returns:
+        GFLOP a second, and GFLOP a second of CPU time.
+    """
     import keras
 
-    best = 0.0
+    found = []
     for channels, pixels in shapes:
         shape = (pixels, pixels, channels)
         convolutions = [keras.layers.Conv2D(channels, 3, padding="same", use_bias=False) for _ in range(4)]
         model = keras.Sequential([keras.Input(shape), *convolutions, keras.layers.GlobalAveragePooling2D()])
         x = np.random.default_rng(0).random((batch, *shape), "float32")
         model.predict_on_batch(x)
-        seconds = min(_timed(lambda x=x, model=model: model.predict_on_batch(x)) for _ in range(calls))
-        best = max(best, 4 * batch * 2 * 9 * (channels * pixels) ** 2 / seconds / 1e9)
-    return best
+        times = [_timed(lambda x=x, model=model: model.predict_on_batch(x)) for _ in range(calls)]
+        gflop = 4 * batch * 2 * 9 * (channels * pixels) ** 2 / 1e9
+        found.append([gflop / min(seconds) for seconds in zip(*times, strict=True)])
+    return np.max(found, axis=0)
 
 
 def _timed(call):
-    began = time.perf_counter()
+    """Return the seconds that a call takes, by the clock and of CPU time."""
+    began, worked = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - worked
 
 
 def measure(network, folder, *, size, count, short):
@@ -62,7 +69,7 @@ def measure(network, folder, *, size, count, short):
     import keras
 
     import tlteach as tl
-    from tlteach._cost import multiply_adds
+    from tlteach.costs import multiply_adds
     from tlteach.features import split_of_array
 
     keras.utils.set_random_seed(0)
@@ -76,12 +83,18 @@ def measure(network, folder, *, size, count, short):
         how = {"store": None, "precision": precision}
         tl.extract_features(backbone, arrays.take(range(min(count, 32))), **how)  # compiles
         for source, data in (("arrays", arrays), ("files", files)):
-            began = time.perf_counter()
-            features[precision] = tl.extract_features(backbone, data, **how)
-            speed = count / (time.perf_counter() - began)
-            rows.append({"network": network, "precision": precision, "source": source, "pictures_s": speed})
-    fastest = max(fastest, ceiling(shapes))
-    told = {"ceiling": fastest, "gflop": flops / 1e9, "cosine": cosine(features["float32"], features["bfloat16"])}
+            seconds, worked = _timed(
+                lambda data=data: features.update({precision: tl.extract_features(backbone, data, **how)})
+            )
+            speed = {"pictures_s": count / seconds, "pictures_cpu_s": count / worked}
+            rows.append({"network": network, "precision": precision, "source": source, **speed})
+    clock, cpu = np.maximum(fastest, ceiling(shapes)).tolist()
+    told = {
+        "ceiling": clock,
+        "ceiling_cpu": cpu,
+        "gflop": flops / 1e9,
+        "cosine": cosine(features["float32"], features["bfloat16"]),
+    }
     return [{**row, **told} for row in rows]
 
 
@@ -93,29 +106,34 @@ def cosine(a, b):
 def calls(count):
     """Time single calls of a small network: `predict` on arrays, `predict` without autotuning, and ours."""
     import keras
-    import tensorflow as tf
 
     import tlteach as tl
 
+    keras.utils.set_random_seed(0)
     model = tl.load_backbone("resnet50", "mini", weights=None).model
     x = np.random.default_rng(0).integers(0, 256, (32, 64, 64, 3)).astype("float32")
-    steady = tf.data.Dataset.from_tensors(x)
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    steady = steady.with_options(options)
     ways = {
         "predict on arrays": lambda: model.predict(x, verbose=0),
-        "predict, autotune off": lambda: model.predict(steady, verbose=0),
         "predict_on_batch (ours)": lambda: model.predict_on_batch(x),
     }
-    keras.utils.set_random_seed(0)
+    if keras.backend.backend() == "tensorflow":
+        steady = _without_autotuning(x)
+        ways["predict, autotuning off"] = lambda: model.predict(steady, verbose=0)
     for way in ways.values():
         way()
     times = {name: [] for name in ways}
     for _ in range(count):
         for name, way in ways.items():
-            times[name].append(_timed(way))
+            times[name].append(_timed(way)[0])
     return [{"way": name, **_spread(seconds)} for name, seconds in times.items()]
+
+
+def _without_autotuning(x):
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensors(x).with_options(options)
 
 
 def _spread(seconds):
@@ -127,10 +145,11 @@ def summary(runs):
     """A row for each network, source and precision: medians over the processes, and the lowest and highest share."""
     runs["gflop_s"] = runs["pictures_s"] * runs["gflop"]
     runs["share"] = runs["gflop_s"] / runs["ceiling"]
+    runs["share_cpu"] = runs["pictures_cpu_s"] * runs["gflop"] / runs["ceiling_cpu"]
     base = runs[runs["precision"] == "float32"].set_index(["network", "source", "repeat"])["pictures_s"]
     runs["ratio"] = runs["pictures_s"].to_numpy() / base.loc[list(zip(*_keys(runs), strict=True))].to_numpy()
     groups = runs.groupby(["network", "source", "precision"], sort=False)
-    table = groups[["pictures_s", "gflop_s", "ceiling", "share", "ratio", "cosine"]].median()
+    table = groups[["pictures_s", "gflop_s", "ceiling", "share", "share_cpu", "ratio", "cosine"]].median()
     table["share_low"], table["share_high"] = groups["share"].min(), groups["share"].max()
     return table.reset_index()
 

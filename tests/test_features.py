@@ -98,6 +98,7 @@ def test_the_key_knows_what_features_depend_on(tmp_path):
     assert not changed(data=split_of_array(pictures, [1, 1], classes=["c", "d"]).sized((32, 32), batch_size=1))
     assert changed(layer="block4") and changed(layer="block3")
     assert changed(pooling="max") and changed(pooling=None)
+    assert changed(precision="bfloat16") and changed(precision="float16")
     one_pixel = pictures.copy()
     one_pixel[1, 31, 31, 2] += 1
     assert changed(data=one_pixel)
@@ -171,6 +172,39 @@ def test_unknown_layer_and_pooling(small):
         tl.extract_features(small, pixels(1), layer="block6", store=None)
     with pytest.raises(ValueError, match=r"pooling must be 'avg', 'max' or None. Received: 'sum'\."):
         tl.extract_features(small, pixels(1), pooling="sum", store=None)
+
+
+@pytest.mark.parametrize("kept_in", [None, "store"])
+def test_half_precision_is_near_and_half_as_large(small, tmp_path, kept_in):
+    store, pictures = kept_in and tmp_path / kept_in, pixels(3, (32, 32))
+    exact = tl.extract_features(small, pictures, store=None)
+    half = tl.extract_features(small, pictures, store=store, precision="float16")
+    assert half.dtype == "float16" and np.array_equal(half, exact.astype("float16"))
+    again = tl.extract_features(small, pictures, store=store, precision="float16")
+    assert np.array_equal(half, again) and again.nbytes * 2 == exact.nbytes
+    none = tl.extract_features(small, split_of_array(pictures).take([]), store=store, precision="float16")
+    assert none.dtype == "float16" and none.shape == (0, 128)
+
+
+def test_bfloat16_is_near_and_comes_back_as_float32(small, tmp_path):
+    pictures = pixels(3, (32, 32))
+    exact = tl.extract_features(small, pictures, store=tmp_path)
+    near = tl.extract_features(small, pictures, store=tmp_path, precision="bfloat16")
+    assert near.dtype == "float32" and not np.array_equal(near, exact) and close(near, exact, 0.05)
+
+
+def test_what_float16_cannot_hold_is_an_error():
+    backbone = tl.load_backbone("vgg16", "mini", weights=None, input_size=(32, 32))
+    last = backbone.model.get_layer("block5_conv3")
+    last.set_weights([last.get_weights()[0], np.full(last.bias.shape, 7e4)])
+    with pytest.raises(ValueError, match=r"float16 holds values up to 65504. Received: 7\d{4}.*precision='float32'"):
+        tl.extract_features(backbone, pixels(2, (32, 32)), store=None, precision="float16")
+
+
+def test_an_unknown_precision(small):
+    told = r"precision must be one of float32, bfloat16, float16. Received: 'int8'\."
+    with pytest.raises(ValueError, match=told):
+        tl.extract_features(small, pixels(1), store=None, precision="int8")
 
 
 def test_nothing_is_kept_with_store_none(small, cache):

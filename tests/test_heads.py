@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from conftest import close, full_backbone, pixels, shaken
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tlteach as tl
+from tlteach import _logistic
 from tlteach.features import Features, Part
 
 
@@ -40,6 +42,115 @@ def test_the_probe_is_scikit_learns(n, d, classes, strength):
     for points in (x, unseen):
         expected = solved(x, y, strength).predict_proba(points.astype("float64"))
         assert differ(probe(points), expected) < 1e-4
+
+
+def correlated(n, d, classes, seed=0):
+    """Overlapping clouds along few directions, seen through many features of very different scale."""
+    random = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    hidden = random.normal(size=(n, d)) + 1.5 * random.normal(size=(classes, d))[y]
+    mixed = (hidden / np.arange(1, d + 1)) @ random.normal(size=(d, d)) * 10.0 ** random.uniform(-2, 2, d)
+    return np.maximum(mixed, 0).astype("float32"), y  # rectified, as features are
+
+
+def penalised(probabilities, y, kernel, strength):
+    """The loss that scikit-learn minimises: a mean log loss and the penalty on the standardised features' weights."""
+    picked = np.asarray(probabilities, "float64")[np.arange(len(y)), y]
+    return -np.log(picked).mean() + np.sum(kernel**2) / 2 / strength / len(y)
+
+
+def losses(probe, x, y, strength):
+    """The probe's penalised loss, and scikit-learn's."""
+    pipeline = solved(x, y, strength)
+    scaler, theirs = pipeline[0], pipeline[1]
+    kernel, bias = (w.astype("float64") for w in probe.get_weights())
+    logits = x.astype("float64") @ kernel + bias
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    ours = penalised(p / p.sum(1, keepdims=True), y, kernel * scaler.scale_[:, None], strength)
+    return ours, penalised(pipeline.predict_proba(x.astype("float64")), y, theirs.coef_.T, strength)
+
+
+@pytest.mark.parametrize("n, d", [(300, 80), (80, 300), (90, 85)])
+@pytest.mark.parametrize("strength", [1e-4, 1e-2, 10.0])
+def test_correlated_features_reach_scikit_learns_loss(n, d, strength):
+    x, y = correlated(n, d, 5)
+    probe = tl.linear_probe((x, y), strength=strength)
+    ours, theirs = losses(probe, x, y, strength)
+    assert ours <= 1.0001 * theirs
+    assert differ(probe(x), solved(x, y, strength).predict_proba(x.astype("float64"))) < 1e-4
+
+
+@pytest.fixture(params=["float64", "float32"])
+def arithmetic(request, monkeypatch):
+    """Solve as few values are solved, exactly, or as many are, in float32."""
+    monkeypatch.setattr(_logistic, "LARGE", 0 if request.param == "float32" else np.inf)
+    return request.param
+
+
+@pytest.mark.parametrize("strength", [1e-4, 1e-2, 10.0])
+def test_many_pictures_reach_scikit_learns_loss(arithmetic, strength):
+    x, y = correlated(_logistic.MANY, 60, 5)
+    y = np.where(np.arange(len(y)) % 7 == 0, (y + 1) % 5, y)  # wrong labels: no plane separates the classes
+    probe = tl.linear_probe((x, y), strength=strength)
+    ours, theirs = losses(probe, x, y, strength)
+    apart = differ(probe(x), solved(x, y, strength).predict_proba(x.astype("float64")))
+    loss, probability = {"float64": (1.0001, 1e-4), "float32": (1.001, 0.05)}[arithmetic]
+    assert ours <= loss * theirs and apart < probability
+
+
+def test_many_pictures_of_two_classes_with_still_more_features(arithmetic, monkeypatch):
+    monkeypatch.setattr(_logistic, "MANY", 300)
+    x, y = correlated(300, 350, 2)
+    probe = tl.linear_probe((x, y), strength=1e-2)
+    assert differ(probe(x), solved(x, y, 1e-2).predict_proba(x.astype("float64"))) < 1e-3
+
+
+def folds_choose(x, y):
+    """The strength that scikit-learn's own solutions predict best with, in five folds."""
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    tried = [
+        make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=9999, tol=1e-6)) for c in _logistic.STRENGTHS
+    ]
+    scores = [cross_val_score(model, x, y, cv=folds, scoring="neg_log_loss").mean() for model in tried]
+    return _logistic.STRENGTHS[int(np.argmax(scores))]
+
+
+@pytest.mark.parametrize("n", [150, _logistic.MANY])
+@pytest.mark.parametrize("wrong", [2, 4])  # every second, every fourth label may be another class's
+def test_the_strength_is_as_good_as_the_one_that_folds_choose(n, wrong):
+    x, y = correlated(n + 2000, 40, 3)
+    swapped = np.arange(len(y)) % wrong == 0
+    y = np.where(swapped, np.random.default_rng(1).integers(0, 3, len(y)), y)
+    strengths = None, folds_choose(x[:n].astype("float64"), y[:n])
+    probes = [tl.linear_probe((x[:n], y[:n]), strength=strength) for strength in strengths]
+    chosen, expected = (unseen_loss(probe, x[n:], y[n:]) for probe in probes)
+    assert chosen <= 1.02 * expected
+
+
+def unseen_loss(probe, x, y):
+    return -np.log(np.asarray(probe(x), "float64")[np.arange(len(y)), y]).mean()
+
+
+@pytest.mark.parametrize("n, d, classes", [(60, 200, 2), (200, 10, 3)])
+def test_the_strength_of_few_pictures_is_the_one_that_folds_choose(n, d, classes):
+    x, y = blobs(n, d, classes)
+    chosen, expected = tl.linear_probe((x, y)), tl.linear_probe((x, y), strength=folds_choose(x.astype("float64"), y))
+    assert differ(chosen(x), expected(x)) < 1e-6
+
+
+def test_what_is_held_out_has_its_share_of_each_class():
+    y = np.repeat([0, 1, 2, 3], [1, 10, 100, 1000])
+    order = _logistic.shuffled(y, seed=0)
+    held = np.bincount(y[order][-222:], minlength=4)
+    assert sorted(order) == list(range(1111)) and held[0] == 0 and np.all(np.abs(held - [0, 2, 20, 200]) <= 2)
+    assert not np.array_equal(order, _logistic.shuffled(y, seed=1))
+
+
+def test_a_probe_leaves_its_features_alone(arithmetic):
+    x, y = blobs(_logistic.MANY, 5, 3)
+    before = x.copy()
+    tl.linear_probe((x, y))
+    assert np.array_equal(x, before)
 
 
 def test_a_probe_is_a_keras_model_on_features():

@@ -116,6 +116,23 @@ def test_resize_is_what_the_models_do(size):
     assert np.abs(resize(picture, size) - keras.ops.convert_to_numpy(inside)).max() < 0.05
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_resize_is_what_pillow_does(seed):
+    """At any sizes, larger, smaller or one pixel, to a ten thousandth of a grey level."""
+    random = np.random.default_rng(seed)
+    (height, width), size = random.integers(1, 400, 2), tuple(random.integers(1, 300, 2).tolist())
+    picture = random.integers(0, 256, (height, width, 3), "uint8")
+    planes = [Image.fromarray(picture[..., c].astype("float32")) for c in range(3)]
+    truth = np.stack([np.asarray(p.resize(size[::-1], Image.Resampling.BILINEAR)) for p in planes], axis=-1)
+    assert np.abs(resize(picture, size) - truth).max() < 2e-4
+
+
+def test_resize_of_a_very_large_picture():
+    picture = np.broadcast_to(np.linspace(0, 255, 5000, dtype="float32")[None, :, None], (3000, 5000, 3))
+    small = resize(picture, (20, 10))
+    assert np.allclose(small[:, 1:-1], small[0, 1:-1]) and np.all(np.diff(small[0, :, 0]) > 20)
+
+
 def test_resize_to_the_same_size_changes_nothing():
     picture = drawn(0)
     same = resize(picture, (40, 48))

@@ -273,3 +273,20 @@ def test_another_shape_under_the_same_key_is_computed_anew(tmp_path):
     with pytest.warns(UserWarning, match="damaged chunks"):
         found = kept_rows(tmp_path, count=COUNT, shape=(6,), compute=lambda a, b: ROWS[a:b].reshape(-1, 6))
     assert np.array_equal(found, ROWS.reshape(COUNT, 6))
+
+
+def test_half_precision_takes_half_the_disk_and_is_another_file(tmp_path):
+    asked = Compute()
+    kept_rows(tmp_path / "whole", count=COUNT, shape=SHAPE, compute=asked)
+    for compute in (asked, None):
+        half = kept_rows(tmp_path / "half", count=COUNT, shape=SHAPE, compute=compute, dtype="float16")
+        assert half.dtype == "float16" and np.array_equal(half, ROWS)  # whole numbers up to 120: exact in 16 bits
+    whole, half = ((tmp_path / name / "rows.npy").stat().st_size for name in ("whole", "half"))
+    assert (whole - 128, half - 128) == (COUNT * 24, COUNT * 12)
+
+
+def test_rows_of_another_precision_in_the_same_place_are_computed_anew(tmp_path):
+    rows_of(tmp_path, Compute())
+    with pytest.warns(UserWarning, match="damaged chunks"):
+        half = kept_rows(tmp_path, count=COUNT, shape=SHAPE, compute=Compute(), dtype="float16")
+    assert np.array_equal(half, ROWS)

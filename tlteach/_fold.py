@@ -30,11 +30,15 @@ class Folded:
         self.model = self._rebuilt(model) if self._norms or dtype else model
 
     def update(self):
-        """Take over the weights that the folded model has now."""
+        """Take over the weights that the folded model has now.
+
+        Raises:
+            ValueError: If one is infinite or no number: a fused ReLU would make 0 of it and hide it.
+        """
         for name, copy in self._copies.items():
             layer, norm = self._sources.get(name), self._norms.get(name)
             if layer is not None and layer.weights:
-                copy.set_weights(_with(layer, norm) if norm else layer.get_weights())
+                copy.set_weights(_finite(layer.name, _with(layer, norm) if norm else layer.get_weights()))
 
     def _rebuilt(self, model):
         outputs, absorbed = {}, {norm.name for norm in self._norms.values()}
@@ -100,3 +104,12 @@ def _with(layer, norm):
     bias = layer.get_weights()[-1] if layer.use_bias else 0.0
     channels = kernel.shape[2:] if isinstance(layer, _LAYERS.DepthwiseConv2D) else kernel.shape[-1:]
     return [*before, kernel * scale.reshape(channels), (bias - mean) * scale + shift]
+
+
+def _finite(name, weights):
+    if not all(np.isfinite(w).all() for w in weights):
+        raise ValueError(
+            f"weights must be finite. Received: values that are not in {name!r}; "
+            "a model that diverged is trained anew with a lower learning rate."
+        )
+    return weights

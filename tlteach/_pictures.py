@@ -1,6 +1,7 @@
 """Read one picture: decode, resize, recognise. The only place where pixels are touched."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ from PIL import Image, ImageOps
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 NEAR = 12  # of 256 bits: the most by which two near duplicates' fingerprints differ
 _UNLIKE = 0.02  # squared distance of two small pictures of length one: a correlation of 0.99
+_AT_ONCE = (
+    2**18
+)  # multiplications: larger products of matrices are shared among threads, which costs more than it gains
 _PLAIN = 16.0  # length (8 x the grey levels' spread) below which a small picture shows nothing
 
 
@@ -66,8 +70,47 @@ def resize(picture, size):
     picture = np.asarray(picture)
     if picture.shape[:2] == tuple(size):
         return picture.astype("float32")
-    planes = [Image.fromarray(np.ascontiguousarray(picture[..., c], "float32")) for c in range(3)]
-    return np.stack([np.asarray(p.resize(size[::-1], Image.Resampling.BILINEAR)) for p in planes], axis=-1)
+    (height, width, _), rows = picture.shape, picture.reshape(len(picture), -1)
+    low = np.empty((size[0], width * 3), "float32")
+    for out, read, weights in _bands(height, size[0], across=width * 3):
+        np.matmul(weights, rows[read].astype("float32"), out=low[out])
+    small = np.empty((size[0], size[1] * 3), "float32")
+    for out, read, weights in _bands(width, size[1], across=size[0], channels=3):
+        np.matmul(low[:, read], weights.T, out=small[:, out])
+    return small.reshape(*size, 3)
+
+
+@lru_cache(maxsize=64)
+def _bands(old, new, *, across, channels=1):
+    """Resizing along one axis is a product with a matrix of bands: only the blocks that are not zero, and small ones.
+
+    Args:
+        old, new: Length of the axis in pixels, before and after.
+        across: How many rows or columns each block is multiplied with.
+        channels: Numbers of a pixel that stand side by side along the axis.
+
+    Returns:
+        List of `(where it writes, where it reads, weights)`.
+    """
+    step, reach = old / new, max(old / new, 1.0)
+    pixels = _band_size(step, reach, across * channels**2)
+    first = np.arange(0, new, pixels)
+    length = min(old, int(np.ceil((pixels - 1) * step + 2 * reach)) + 2)
+    start = np.clip(np.floor((first + 0.5) * step - 0.5 - reach).astype(int), 0, old - length)
+    centre = (np.minimum(first[:, None] + np.arange(pixels), new - 1) + 0.5) * step - 0.5  # (bands, pixels)
+    weights = 1 - np.abs(start[:, None, None] + np.arange(length) - centre[..., None]) / reach
+    weights = np.maximum(weights, 0) / np.maximum(weights, 0).sum(-1, keepdims=True)  # (bands, pixels, length)
+    wide = np.einsum("bpl,cd->bpcld", weights, np.eye(channels)).astype("float32")
+    wide = wide.reshape(len(first), pixels * channels, length * channels)
+    out = [slice(f * channels, min(f + pixels, new) * channels) for f in first]
+    read = [slice(s * channels, (s + length) * channels) for s in start]
+    return [(o, r, block[: o.stop - o.start]) for o, r, block in zip(out, read, wide, strict=True)]
+
+
+def _band_size(step, reach, work):
+    """The most pixels, up to 16, whose product is done at once in the thread that asks: others are read beside it."""
+    fitting = [n for n in range(1, 17) if n * (n * step + 2 * reach + 2) * work <= _AT_ONCE]
+    return max(fitting, default=1)
 
 
 def recognise(source):

@@ -200,7 +200,7 @@ def plot_feature_maps(picture, maps, *, fig=None):
         _picture_on(row[0], picture, f"{stage}: {features.shape[0]} x {features.shape[1]}")
         for channel, ax in enumerate(row[1:]):
             ax.imshow(features[..., channel], cmap="gray", interpolation="nearest")
-            ax.axis("off")
+            ax.set(xticks=[], yticks=[])  # the frame stays: a white map would vanish without it
     return axes
 
 
@@ -217,10 +217,10 @@ def plot_neighbours(split, neighbours, *, fig=None):
         Array of Axes `(names, 1 + neighbours)`.
     """
     columns = max(len(rows) for rows in neighbours.values())
-    fig = plt.figure(figsize=(1.1 * columns, 1.25 * len(neighbours)), layout="constrained") if fig is None else fig
+    fig = plt.figure(figsize=(0.95 * columns, 1.15 * len(neighbours)), layout="constrained") if fig is None else fig
     axes = fig.subplots(len(neighbours), columns, squeeze=False)
     for line, (name, rows) in zip(axes, neighbours.items(), strict=True):
-        titles = [f"{name}:", *split.table["class"].iloc[list(rows[1:])]]
+        titles = [f"{name}:", *(split.classes[label] for label in split.labels[list(rows[1:])])]
         for ax in line:
             ax.axis("off")
         for ax, row, title in zip(line, rows, titles, strict=False):
@@ -229,7 +229,7 @@ def plot_neighbours(split, neighbours, *, fig=None):
 
 
 def _picture_on(ax, picture, title):
-    ax.imshow(np.asarray(picture).astype("uint8"))
+    ax.imshow(np.asarray(picture).astype("uint8"), interpolation="nearest")
     ax.set_title(title, fontsize=9)
     ax.axis("off")
 

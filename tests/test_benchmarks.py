@@ -1,0 +1,54 @@
+"""The benchmarks' short forms run: not how fast anything is, only that it is measured and told."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def run(script, *words):
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, words)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, encoding="utf-8")
+
+
+def test_extraction_tells_each_network_source_and_precision(tmp_path):
+    done = run("extraction.py", "--short", "--out", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    rows = {(r["network"], r["source"], r["precision"]): r for r in told["rows"]}
+    assert len(rows) == 2 * 2 * 2
+    for (*_, precision), row in rows.items():
+        assert row["pictures_s"] > 0 and row["share_low"] <= row["share"] <= row["share_high"]
+        assert (row["ratio"] == 1) == (precision == "float32")
+        assert row["cosine"] > 0.999
+    assert {call["way"] for call in told["calls"]} >= {"predict on arrays", "predict_on_batch (ours)"}
+    assert told["machine"]["cores"] >= 1 and told["machine"]["processor"] in done.stdout
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {folder!r})
+from common import in_turn
+side = [sys.executable, "-c", "print('noise'); print('{{\\"x\\": 1}}')"]
+table = in_turn({{"a": side, "b": side}}, 2)
+assert list(table["side"]) == ["a", "b", "a", "b"] and list(table["repeat"]) == [0, 0, 1, 1], table
+assert set(table["x"]) == {{1}}
+in_turn({{"c": [sys.executable, "-c", "raise SystemExit('no luck')"]}}, 1)
+"""
+
+
+@pytest.fixture(scope="module")
+def in_turn():
+    program = PROGRAM.format(folder=str(ROOT / "benchmarks"))
+    return subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True)
+
+
+def test_sides_run_in_turn_and_a_side_that_fails_is_told(in_turn):
+    assert in_turn.returncode == 1
+    assert "RuntimeError: each side must end well and print JSON last. Received: 'c' ended with 1; " in in_turn.stderr
+    assert "no luck" in in_turn.stderr
