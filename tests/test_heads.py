@@ -41,7 +41,7 @@ def test_the_probe_is_scikit_learns(n, d, classes, strength):
     unseen = blobs(50, d, classes, seed=1)[0]
     for points in (x, unseen):
         expected = solved(x, y, strength).predict_proba(points.astype("float64"))
-        assert differ(probe(points), expected) < 1e-4
+        assert differ(probe.predict_on_batch(points), expected) < 1e-4
 
 
 def correlated(n, d, classes, seed=0):
@@ -77,7 +77,7 @@ def test_correlated_features_reach_scikit_learns_loss(n, d, strength):
     probe = tl.linear_probe((x, y), strength=strength)
     ours, theirs = losses(probe, x, y, strength)
     assert ours <= 1.0001 * theirs
-    assert differ(probe(x), solved(x, y, strength).predict_proba(x.astype("float64"))) < 1e-4
+    assert differ(probe.predict_on_batch(x), solved(x, y, strength).predict_proba(x.astype("float64"))) < 1e-4
 
 
 @pytest.fixture(params=["float64", "float32"])
@@ -93,7 +93,7 @@ def test_many_pictures_reach_scikit_learns_loss(arithmetic, strength):
     y = np.where(np.arange(len(y)) % 7 == 0, (y + 1) % 5, y)  # wrong labels: no plane separates the classes
     probe = tl.linear_probe((x, y), strength=strength)
     ours, theirs = losses(probe, x, y, strength)
-    apart = differ(probe(x), solved(x, y, strength).predict_proba(x.astype("float64")))
+    apart = differ(probe.predict_on_batch(x), solved(x, y, strength).predict_proba(x.astype("float64")))
     loss, probability = {"float64": (1.0001, 1e-4), "float32": (1.001, 0.05)}[arithmetic]
     assert ours <= loss * theirs and apart < probability
 
@@ -102,7 +102,7 @@ def test_many_pictures_of_two_classes_with_still_more_features(arithmetic, monke
     monkeypatch.setattr(_logistic, "MANY", 300)
     x, y = correlated(300, 350, 2)
     probe = tl.linear_probe((x, y), strength=1e-2)
-    assert differ(probe(x), solved(x, y, 1e-2).predict_proba(x.astype("float64"))) < 1e-3
+    assert differ(probe.predict_on_batch(x), solved(x, y, 1e-2).predict_proba(x.astype("float64"))) < 1e-3
 
 
 def folds_choose(x, y):
@@ -128,14 +128,14 @@ def test_the_strength_is_as_good_as_the_one_that_folds_choose(n, wrong):
 
 
 def unseen_loss(probe, x, y):
-    return -np.log(np.asarray(probe(x), "float64")[np.arange(len(y)), y]).mean()
+    return -np.log(np.asarray(probe.predict_on_batch(x), "float64")[np.arange(len(y)), y]).mean()
 
 
 @pytest.mark.parametrize("n, d, classes", [(60, 200, 2), (200, 10, 3)])
 def test_the_strength_of_few_pictures_is_the_one_that_folds_choose(n, d, classes):
     x, y = blobs(n, d, classes)
     chosen, expected = tl.linear_probe((x, y)), tl.linear_probe((x, y), strength=folds_choose(x.astype("float64"), y))
-    assert differ(chosen(x), expected(x)) < 1e-6
+    assert differ(chosen.predict_on_batch(x), expected.predict_on_batch(x)) < 1e-6
 
 
 def test_what_is_held_out_has_its_share_of_each_class():
@@ -156,14 +156,15 @@ def test_a_probe_leaves_its_features_alone(arithmetic):
 def test_a_probe_is_a_keras_model_on_features():
     probe = tl.linear_probe(blobs(40, 7, 3))
     assert isinstance(probe, keras.Model) and probe.input_shape == (None, 7) and probe.output_shape == (None, 3)
-    assert np.allclose(np.asarray(probe(blobs(5, 7, 3)[0])).sum(1), 1)
+    assert np.allclose(probe.predict_on_batch(blobs(5, 7, 3)[0]).sum(1), 1)
 
 
 def test_the_chosen_strength_is_the_one_that_predicts_best():
     x, y = blobs(60, 200, 2)
     rng = np.random.default_rng(0)
     unlearnable = rng.permutation(y)  # labels that mean nothing: the strongest penalty is best
-    assert differ(tl.linear_probe((x, unlearnable))(x), 0.5) < 0.1 < differ(tl.linear_probe((x, y))(x), 0.5)
+    by_chance, learned = (tl.linear_probe((x, labels)).predict_on_batch(x) for labels in (unlearnable, y))
+    assert differ(by_chance, 0.5) < 0.1 < differ(learned, 0.5)
 
 
 def test_a_probe_is_the_same_each_time():
@@ -178,7 +179,7 @@ def test_a_class_without_an_example_gets_no_probability(absent):
     part = Part(x[y != absent], y[y != absent])
     nothing = Part(x[:0], y[:0])
     probe = tl.linear_probe(Features(part, nothing, nothing, ["a", "b", "c"]), strength=1.0)
-    found, seen = np.asarray(probe(x)), [c for c in range(3) if c != absent]
+    found, seen = probe.predict_on_batch(x), [c for c in range(3) if c != absent]
     assert found.shape == (60, 3) and found[:, absent].max() < 1e-6
     assert differ(found[:, seen], solved(part.x, part.y, 1.0).predict_proba(x.astype("float64"))) < 1e-4
 
@@ -187,7 +188,7 @@ def test_the_probe_learns_from_what_it_may():
     x, y = blobs(90, 5, 3)
     features = Features(Part(x[:40], y[:40]), Part(x[40:70], y[40:70]), Part(x[70:], y[70:]), ["a", "b", "c"])
     for with_val, rows in ((False, 40), (True, 70)):
-        found = tl.linear_probe(features, with_val=with_val, strength=0.1)(x)
+        found = tl.linear_probe(features, with_val=with_val, strength=0.1).predict_on_batch(x)
         assert differ(found, solved(x[:rows], y[:rows], 0.1).predict_proba(x.astype("float64"))) < 1e-4
 
 
@@ -195,17 +196,17 @@ def test_constant_features_say_nothing():
     x, y = blobs(60, 5, 2)
     with_constants = np.concatenate([x, np.zeros((60, 1)), np.full((60, 1), 1e6)], axis=1).astype("float32")
     probe = tl.linear_probe((with_constants, y), strength=1.0)
-    assert differ(probe(with_constants), solved(x, y, 1.0).predict_proba(x.astype("float64"))) < 1e-4
+    assert differ(probe.predict_on_batch(with_constants), solved(x, y, 1.0).predict_proba(x.astype("float64"))) < 1e-4
 
 
 def test_nothing_but_constant_features():
     probe = tl.linear_probe((np.zeros((10, 3), "float32"), np.array([0, 1] * 5)))
-    assert np.allclose(probe(np.zeros((2, 3))), 0.5, atol=1e-3)
+    assert np.allclose(probe.predict_on_batch(np.zeros((2, 3))), 0.5, atol=1e-3)
 
 
 def test_two_pictures_are_enough_for_a_probe():
     probe = tl.linear_probe((np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1])))
-    assert np.asarray(probe(np.array([[0.0, 1.0], [1.0, 0.0]]))).argmax(1).tolist() == [0, 1]
+    assert probe.predict_on_batch(np.array([[0.0, 1.0], [1.0, 0.0]])).argmax(1).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("labels", [[1, 1, 1], []])
@@ -217,7 +218,7 @@ def test_one_class_is_no_task(labels):
 def test_whole_maps_are_flattened():
     x, y = blobs(40, 12, 2)
     flat, maps = (tl.linear_probe((a, y), strength=1.0) for a in (x, x.reshape(40, 2, 2, 3)))
-    assert close(maps(x), flat(x))
+    assert close(maps.predict_on_batch(x), flat.predict_on_batch(x))
 
 
 # joining
@@ -235,7 +236,7 @@ def test_the_joined_model_is_the_probe_on_features(resnet, pooling):
     features = np.array(tl.extract_features(resnet, pictures, pooling=pooling, store=None))
     probe = tl.linear_probe((features, y), strength=1.0)
     model = tl.attach_head(resnet, probe, pooling=pooling)
-    assert np.abs(np.asarray(model.predict_on_batch(pictures)) - np.asarray(probe(features))).max() < 1e-5
+    assert np.abs(np.asarray(model.predict_on_batch(pictures)) - probe.predict_on_batch(features)).max() < 1e-5
 
 
 def test_a_head_is_copied_and_a_backbone_shared(resnet):

@@ -9,7 +9,7 @@ import keras
 import pytest
 from conftest import ROOT
 
-CORE = "test_freezing test_heads test_features test_evaluate test_finetune test_schedules test_resume test_fold".split()
+CORE = "test_freezing test_heads test_features test_finetune".split()
 HIDE_TENSORFLOW = """
 import sys
 class Hidden:

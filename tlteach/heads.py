@@ -33,7 +33,7 @@ def linear_probe(features, *, with_val=False, strength=None, seed=0):
         >>> import numpy as np, tlteach as tl
         >>> x = np.array([[0.0, 1], [0, 2], [3, 1], [3, 2]] * 5)
         >>> probe = tl.linear_probe((x, np.array([0, 0, 1, 1] * 5)))
-        >>> np.asarray(probe(x[:4])).argmax(1)
+        >>> probe.predict_on_batch(x[:4]).argmax(1)
         array([0, 0, 1, 1])
 
     Reference:
@@ -45,7 +45,7 @@ def linear_probe(features, *, with_val=False, strength=None, seed=0):
     order = _logistic.shuffled(y, seed) if len(y) >= _logistic.MANY else np.arange(len(y))
     x, mean, scale = _standardise(x, order)
     x, basis = _rotate(x)
-    weights = _logistic.fit(x, y[order], strength, seed=seed)
+    weights = _logistic.fit(x, y[order], strength=strength, seed=seed)
     kernel = np.zeros((len(mean), classes))
     bias = np.full(classes, -30.0)  # a class without an example gets no probability
     kernel[:, seen] = (weights[:-1] if basis is None else basis @ weights[:-1]) / scale[:, None]
