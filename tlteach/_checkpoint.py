@@ -143,7 +143,7 @@ def checkpoint_of(model, data, phases, *, seed, store):
         return Checkpoint(model, None)
     root = (cache_dir() if store == "default" else Path(store)) / "runs"
     _delete_old(root)
-    return Checkpoint(model, root / f"{_key(model, data, phases, seed)}.npz")
+    return Checkpoint(model, root / f"{run_key(model, data, phases, seed)}.npz")
 
 
 def _delete_old(root):
@@ -153,8 +153,8 @@ def _delete_old(root):
                 path.unlink()
 
 
-def _key(model, data, phases, seed):
-    """What a run depends on."""
+def run_key(model, data, phases, seed):
+    """What a run depends on: data, model, phases, seed, backend; 40 characters."""
     parts = [(split.fingerprint, split.labels.tolist()) for split in (data.train, data.val)]
     layers = [(op.name, type(op).__name__) for op in operations_of(model)]
     facts = [parts, layers, [vars(phase) for phase in phases], seed, keras.backend.backend()]

@@ -8,7 +8,7 @@ import numpy as np
 from tlteach._augment import Augmented, augmented
 from tlteach._stages import HEAD, boundary_before, cut, find_stages, operations_of
 from tlteach._store import read_rows
-from tlteach._training import Rows
+from tlteach._training import Rows, class_weights
 from tlteach.costs import multiply_adds
 from tlteach.features import PRECISIONS, RESIZE, activations, sized_for
 
@@ -123,7 +123,8 @@ class Inputs:
             x = Copies([self._activations(choice.start, copy, phase) for copy in copies])
         else:
             x = AugmentedAnew(train, phase.augment, seed)
-        rows = Rows(x, train.labels, batch_size=phase.batch_size, seed=seed)
+        weights = class_weights(phase, self.data)
+        rows = Rows(x, train.labels, batch_size=phase.batch_size, seed=seed, class_weight=weights)
         return rows, Rows(self._inputs("val", val, choice, phase), val.labels, batch_size=phase.batch_size)
 
     def _inputs(self, name, split, choice, phase):

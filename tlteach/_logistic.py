@@ -17,6 +17,7 @@ _FOLDS = 5
 _HELD_OUT = 0.2
 _ROUNDS = (8, 16, 32, 64, 5000)  # steps before the space is made anew, for what the model has become
 _WORTH = 5e-3  # by how much the mean log loss must fall for a weaker penalty to be looked at
+_ROUGH = 1.25  # times the least loss of the folds, from which on weaker penalties are not looked at
 _BLOCK = 512  # rows that stay in a core's cache while they are used twice
 _ENOUGH = 3  # rows a feature whose covariance makes the space: more cost more than they save
 
@@ -112,10 +113,17 @@ def _choose(rows, y, seed):
     for strength in STRENGTHS:  # from the strongest penalty, the easiest: each begins where the one before ended
         found.append([solve(learn, strength, start=s, tol=tol) for (learn, _), s in zip(parts, found[-1], strict=True)])
         losses.append(sum(held.look(w, slope=False)[0] for (_, held), w in zip(parts, found[-1], strict=True)))
-        if len(parts) == 1 and losses[-1] > min(losses[:-1], default=np.inf) - _WORTH * len(parts[0][1].x):
-            break  # weaker penalties are ever dearer to solve, and with many rows the loss has one valley
+        if _past_the_valley(losses, None if len(parts) > 1 else len(parts[0][1].x)):
+            break  # weaker penalties are ever dearer to solve
     best = int(np.argmin(losses))
     return STRENGTHS[best], found[best + 1][0] if len(parts) == 1 else None
+
+
+def _past_the_valley(losses, held_out):
+    """Whether no weaker penalty is worth a look: with many rows the loss has one valley, with folds it is rougher."""
+    if held_out is None:
+        return losses[-1] > _ROUGH * min(losses)
+    return losses[-1] > min(losses[:-1], default=np.inf) - _WORTH * held_out
 
 
 def _parts(rows, y, seed):

@@ -9,6 +9,8 @@ SCHEDULES = ("constant", "cosine", "one_cycle")
 _WARM_UP = {"cosine": 0.1, "one_cycle": 0.3}  # share of the steps in which the rate rises
 _BEGIN = {"cosine": 0.0, "one_cycle": 1 / 25}  # share of the highest rate to begin with
 
+_NOT_DECAYED = ("bias", "gamma", "beta")  # to pull these to zero regularises nothing
+
 
 def optimizer_for(phase, model, steps):
     """Make a phase's optimizer.
@@ -21,10 +23,13 @@ def optimizer_for(phase, model, steps):
     rates = phase.learning_rate
     peak = max(rates.values()) if isinstance(rates, dict) else rates
     rate = _over_steps(phase.schedule, peak, steps)
-    if not isinstance(rates, dict):
-        return KINDS[phase.optimizer](rate)
-    shares = {stage: own / peak for stage, own in rates.items()}
-    return _by_stage(KINDS[phase.optimizer], _shares_of_variables(model, shares))(rate)
+    kind = KINDS[phase.optimizer]
+    if isinstance(rates, dict):
+        kind = _by_stage(kind, _shares_of_variables(model, {stage: own / peak for stage, own in rates.items()}))
+    optimizer = kind(rate, weight_decay=phase.weight_decay or None)
+    if phase.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=list(_NOT_DECAYED))
+    return optimizer
 
 
 def _over_steps(schedule, peak, steps):

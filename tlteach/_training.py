@@ -3,6 +3,7 @@
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import keras
 import numpy as np
@@ -23,10 +24,11 @@ class Rows:
         y: Labels `(n,)`.
         batch_size: Rows in a batch.
         seed: Seed of the order; the rows' own order if `None`.
+        class_weight: Dict from label to what an example of it counts in the loss; all alike if `None`.
     """
 
-    def __init__(self, x, y, *, batch_size, seed=None):
-        self.x, self.y, self.batch_size, self.seed = x, y, batch_size, seed
+    def __init__(self, x, y, *, batch_size, seed=None, class_weight=None):
+        self.x, self.y, self.batch_size, self.seed, self.class_weight = x, y, batch_size, seed, class_weight
 
     def __len__(self):
         return -(-len(self.y) // self.batch_size)
@@ -49,6 +51,27 @@ class Rows:
         return self.x._stack(rows) if isinstance(self.x, Split) else read_rows(self.x, rows), self.y[rows]
 
 
+def class_weights(phase, data):
+    """Return what an example of each label counts in the training loss; `None` if all count alike.
+
+    Args:
+        phase: `Phase`, whose `class_weight` is a dict by class name, `"balanced"` or `None`.
+        data: `Splits`.
+    """
+    wanted, classes = phase.class_weight, data.classes
+    if wanted is None:
+        return None
+    if wanted == "balanced":
+        counts = np.bincount(data.train.labels, minlength=len(classes))
+        return {label: len(data.train.labels) / (len(classes) * max(n, 1)) for label, n in enumerate(counts)}
+    if not isinstance(wanted, dict) or set(wanted) != set(classes):
+        raise ValueError(
+            f"class_weight must be 'balanced', None or a dict with a weight for each of {', '.join(classes)}. "
+            f"Received: {wanted!r}."
+        )
+    return {classes.index(name): float(weight) for name, weight in wanted.items()}
+
+
 def train_epochs(part, train, val, callbacks, *, epochs):
     """Train as Keras' `fit` does, one compiled step a batch.
 
@@ -68,7 +91,8 @@ def train_epochs(part, train, val, callbacks, *, epochs):
     for number in epochs:
         seed_dropout(callbacks.model, train.seed, number)
         callbacks.on_epoch_begin(number)
-        logs = _mean_logs(part.train_on_batch, train.epoch(number), callbacks=callbacks)
+        step = partial(part.train_on_batch, class_weight=train.class_weight)
+        logs = _mean_logs(step, train.epoch(number), callbacks=callbacks)
         logs |= {f"val_{name}": value for name, value in measure(part, val).items()}
         callbacks.on_epoch_end(number, logs)
         if callbacks.model.stop_training:

@@ -11,7 +11,7 @@ from tlteach._checkpoint import checkpoint_of
 from tlteach._cutting import Inputs
 from tlteach._optimizers import KINDS, SCHEDULES, optimizer_for
 from tlteach._stages import HEAD, cut
-from tlteach._training import KeepBest, Progress, measure, train_epochs
+from tlteach._training import KeepBest, Progress, class_weights, measure, train_epochs
 from tlteach.features import PRECISIONS
 from tlteach.freezing import Proof, freeze, frozen_dropout_off
 
@@ -40,6 +40,10 @@ class Phase:
             saves more than it costs, or `True` or `False`.
         precision: Of the kept activations: `"float32"`; or `"float16"` or `"bfloat16"`, which
             take half the disk or time and are approximations.
+        weight_decay: Share of each kernel that a step takes away, times the (highest) learning rate;
+            biases and normalisation are left alone (Loshchilov and Hutter 2019).
+        class_weight: How much an example of each class counts in the training loss: a dict from class
+            name to weight, `"balanced"` (rare classes count more, so that all count alike), or `None`.
     """
 
     train: tuple = (HEAD,)
@@ -54,6 +58,8 @@ class Phase:
     copies: int = 0
     cut: bool | None = None
     precision: str = "float32"
+    weight_decay: float = 0.0
+    class_weight: dict | str | None = None
 
     def __post_init__(self):
         train = (self.train,) if isinstance(self.train, str) else tuple(self.train)
@@ -61,17 +67,13 @@ class Phase:
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}. Received: {getattr(self, name)}.")
-        choices = {
-            "schedule": SCHEDULES,
-            "optimizer": tuple(KINDS),
-            "keep": ("best", "last"),
-            "precision": tuple(PRECISIONS),
-        }
-        for name, allowed in choices.items():
+        for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}. Received: {getattr(self, name)!r}.")
         if isinstance(self.learning_rate, dict) and set(self.learning_rate) != set(train):
             raise ValueError(f"each stage of {train} must have its learning rate. Received: {self.learning_rate}.")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must be 0 or more. Received: {self.weight_decay}.")
         check_augment(self.augment, self.copies)
 
     @property
@@ -224,6 +226,7 @@ def _run(model, checkpoint, seconds, *, interrupted):
 def _check(model, data, phases):
     for phase in phases:
         freeze(model, phase.train)  # an unknown stage is told before any work is done
+        class_weights(phase, data)
     if model.output_shape[-1] != len(data.classes):
         raise ValueError(
             f"the model must have an output for each of {len(data.classes)} classes. "

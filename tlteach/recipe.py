@@ -8,15 +8,18 @@ import keras
 import numpy as np
 import pandas as pd
 
+from tlteach._stages import HEAD
 from tlteach.backbones import default_input_size, load_backbone
 from tlteach.data import Splits, from_folder, subset, with_test_folder
 from tlteach.evaluation import Report, evaluate
 from tlteach.features import extract_features
-from tlteach.finetune import Run, fine_tune, gradual_unfreezing
+from tlteach.finetune import Phase, Run, fine_tune, gradual_unfreezing
 from tlteach.heads import attach_head, linear_probe
 
 LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
-DEEPEST = 3  # stages that are tried at most, one after another
+DEPTHS = (1 / 3, 3 / 4)  # shares of the stages that are fine-tuned, the deeper only if the shallower has helped
+EPOCHS = 15
+RATE, RATE_WITHOUT_NORM = 1e-3, 1e-4  # of Adam, at its highest; without normalisation, large steps end a network
 ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
 
 
@@ -49,9 +52,9 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
     """Fit a classifier on a folder of pictures by the recommended recipe.
 
     A linear probe is solved on the backbone's features. If it makes enough
-    mistakes on validation for an improvement to be seen, stages are fine-tuned
-    from there, one more for as long as validation gets better. If none helps,
-    the probe learns from the validation pictures too.
+    mistakes on validation for an improvement to be seen, a third of the stages is
+    fine-tuned from there, and if validation gets better by it, three quarters. If
+    nothing helps, the probe learns from the validation pictures too.
 
     Args:
         folder: A folder for each class, or train/val/test folders of them.
@@ -107,7 +110,8 @@ def learn(backbone, splits, features, *, phases, seed):
         why = "and none was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
         return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
     model = attach_head(backbone, probe)
-    run = _unfreeze(model, splits, gradual_unfreezing(backbone, phases or DEEPEST), greedy=phases is None, seed=seed)
+    planned = gradual_unfreezing(backbone, phases) if phases else deepening(backbone)
+    run = _unfreeze(model, splits, planned, greedy=phases is None, seed=seed)
     helped = int((run.plan["kept epoch"] > 0).sum())
     stopped = "Interrupted. " if run.interrupted else ""
     if helped:
@@ -119,6 +123,25 @@ def learn(backbone, splits, features, *, phases, seed):
         run,
         f"{stopped}Linear probe: {told}, and fine-tuning made it no better.",
     )
+
+
+def deepening(backbone):
+    """Plan two phases, each one cycle of the learning rate: the last third of the stages, then three quarters.
+
+    Targets near the source need few stages or none; far ones, such as brain slices after
+    photographs, need nearly all, at a rate at which weights really move.
+
+    Args:
+        backbone: A `Backbone`.
+
+    Returns:
+        List of `Phase`.
+    """
+    stages = list(backbone.stages)
+    kinds = keras.layers.BatchNormalization, keras.layers.LayerNormalization
+    rate = RATE if any(isinstance(layer, kinds) for layer in backbone.model.layers) else RATE_WITHOUT_NORM
+    trained = [(*stages[-max(1, round(share * len(stages))) :], HEAD) for share in DEPTHS]
+    return [Phase(t, EPOCHS, rate, schedule="cosine", patience=EPOCHS, batch_size=16) for t in trained]
 
 
 def _unfreeze(model, splits, phases, *, greedy, seed):

@@ -1,0 +1,74 @@
+"""Weight decay and class weights, one step of each against what it should be."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import small_backbone, small_splits
+from sklearn.utils.class_weight import compute_class_weight
+
+import tlteach as tl
+from tlteach._training import class_weights
+
+RATE = 0.1
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return small_splits()
+
+
+def one_step(splits, *, train=("block5", "head"), rate=RATE, **settings):
+    """Weights by path, before and after one step of SGD over the whole training split."""
+    keras.utils.set_random_seed(0)
+    model = tl.attach_head(small_backbone("vgg16", 0), 2)
+    for variable in model.get_layer("head").trainable_variables:
+        variable.assign(np.full(variable.shape, 0.1) * np.arange(1, 3))
+    before = {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
+    size = splits.train.num_examples
+    phase = tl.Phase(train, 1, rate, optimizer="sgd", keep="last", batch_size=size, **settings)
+    tl.fine_tune(model, splits, phase, store=None)
+    return before, {v.path: keras.ops.convert_to_numpy(v) for v in model.weights}
+
+
+@pytest.mark.parametrize("rate", [RATE, {"block5": RATE, "head": RATE}])
+def test_decay_takes_its_share_of_kernels_and_leaves_biases(splits, rate):
+    before, plain = one_step(splits, rate=rate)
+    _, decayed = one_step(splits, rate=rate, weight_decay=0.5)
+    for path in ("block5_conv1/kernel", "head/kernel"):
+        np.testing.assert_allclose(plain[path] - decayed[path], RATE * 0.5 * before[path], atol=1e-6)
+    for path in ("block5_conv1/bias", "head/bias", "block4_conv1/kernel"):
+        np.testing.assert_allclose(decayed[path], plain[path], atol=1e-6)
+
+
+def test_a_class_counts_as_its_weight_says(splits):
+    before, plain = one_step(splits, train="head")
+    _, double = one_step(splits, train="head", class_weight=dict.fromkeys(splits.classes, 2.0))
+    np.testing.assert_allclose(
+        double["head/kernel"] - before["head/kernel"], 2 * (plain["head/kernel"] - before["head/kernel"]), atol=1e-6
+    )
+    halves = [
+        one_step(splits, train="head", class_weight=dict(zip(splits.classes, pair, strict=True)))[1]["head/kernel"]
+        - before["head/kernel"]
+        for pair in ((1.0, 0.0), (0.0, 1.0))
+    ]
+    np.testing.assert_allclose(sum(halves), plain["head/kernel"] - before["head/kernel"], atol=1e-6)
+    assert not np.allclose(*halves, atol=1e-6)
+
+
+def test_balanced_is_what_scikit_learn_calls_balanced(splits):
+    rare = tl.Splits(splits.train.take(range(7)), splits.val, splits.test, "rare")
+    weights = class_weights(tl.Phase(class_weight="balanced"), rare)
+    truth = compute_class_weight("balanced", classes=np.unique(rare.train.labels), y=rare.train.labels)
+    assert [weights[label] for label in np.unique(rare.train.labels)] == pytest.approx(truth)
+
+
+@pytest.mark.parametrize("wanted", [{"cat": 1.0}, "equal", {0: 1.0, 1: 2.0}])
+def test_class_weights_that_name_other_classes(splits, wanted):
+    sentence = "class_weight must be 'balanced', None or a dict with a weight for each of .*Received"
+    with pytest.raises(ValueError, match=sentence):
+        tl.fine_tune(tl.attach_head(small_backbone("vgg16", 0), 2), splits, tl.Phase(class_weight=wanted))
+
+
+def test_decay_is_not_negative():
+    with pytest.raises(ValueError, match="weight_decay must be 0 or more. Received: -1"):
+        tl.Phase(weight_decay=-1)
