@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import close, full_backbone, pixels, shaken
+from conftest import close, full_backbone, pixels, shaken, small_backbone, small_splits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -298,3 +298,21 @@ def test_two_heads_on_one_backbone():
     backbone = full_backbone("vgg16")
     one, other = tl.attach_head(backbone, 2), tl.attach_head(backbone, 3)
     assert (one.output_shape, other.output_shape) == ((None, 2), (None, 3))
+
+
+@pytest.mark.parametrize("layer", ["conv4", "conv4_block6_out", "conv3_block1_out"])
+def test_a_head_on_a_middle_stage_gives_what_its_probe_gives(layer):
+    backbone, splits = small_backbone("resnet50"), small_splits()
+    features = tl.extract_features(backbone, splits, layer=layer, store=None)
+    probe = tl.linear_probe(features)
+    model = tl.attach_head(backbone, probe, layer=layer)
+    truth = probe.predict_on_batch(features.test.x)
+    assert close(model.predict_on_batch(splits.test.array()), truth, 1e-4)
+    assert not [layer.name for layer in model.layers if layer.name.startswith("conv5")]
+    run = tl.fine_tune(model, splits, [tl.Phase(("conv3" if "conv3" in layer else "conv4", "head"), 1)], store=None)
+    assert run.plan["variables"].iloc[0] > 2
+
+
+def test_a_head_on_a_layer_that_there_is_not():
+    with pytest.raises(ValueError, match="stage must be one of conv1.*Received: 'block9'"):
+        tl.attach_head(small_backbone("resnet50"), 2, layer="block9")

@@ -81,7 +81,7 @@ def extract_features(backbone, data, *, layer=None, pooling="avg", store="defaul
     Reference:
         Razavian et al. 2014, CNN Features off-the-shelf; lesson 01.
     """
-    end, how = _end_of(backbone, layer), {"pooling": pooling, "store": store, "precision": precision}
+    end, how = end_of(backbone, layer), {"pooling": pooling, "store": store, "precision": precision}
     if isinstance(data, Splits):
         parts = {
             name: Part(extract_features(backbone, part, layer=end, **how), part.labels)
@@ -92,7 +92,8 @@ def extract_features(backbone, data, *, layer=None, pooling="avg", store="defaul
     return activations(backbone.model, end, split, **how)
 
 
-def _end_of(backbone, layer):
+def end_of(backbone, layer):
+    """Return the name of the operation that ends a stage, or of the layer itself; the last if `None`."""
     names = [op.name for op in backbone.model.operations]
     if layer in names:
         return layer

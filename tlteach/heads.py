@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from tlteach import _logistic
-from tlteach.features import Features
+from tlteach._stages import tensor_of
+from tlteach.features import Features, end_of
 from tlteach.freezing import freeze_batchnorm
 
 
@@ -109,7 +110,7 @@ def _dense(kernel, bias):
     return probe
 
 
-def attach_head(backbone, head, *, pooling="avg", dropout=0.0):
+def attach_head(backbone, head, *, layer=None, pooling="avg", dropout=0.0):
     """Put a head on a backbone: one flat model from raw pixels to probabilities.
 
     Args:
@@ -117,6 +118,8 @@ def attach_head(backbone, head, *, pooling="avg", dropout=0.0):
             model trains the backbone.
         head: A number of classes for a new random linear head, a probe from
             `linear_probe`, or any `keras.Model` on pooled features. A given head is copied.
+        layer: Stage or layer that the head stands on, as the probe's features were extracted; the
+            last if `None`. What comes after it is left out of the model.
         pooling: `"avg"` or `"max"`, as the probe's features were pooled.
         dropout: Share of the pooled features dropped in training, 0 to 1.
 
@@ -126,7 +129,7 @@ def attach_head(backbone, head, *, pooling="avg", dropout=0.0):
         saved, loaded and trained without tlteach.
 
     Raises:
-        ValueError: If the head does not fit the backbone's features, or the pooling is unknown.
+        ValueError: If the head does not fit the backbone's features, or there is no such layer or pooling.
 
     Side effects:
         Sets every BatchNorm layer of the backbone to `trainable=False`.
@@ -143,7 +146,7 @@ def attach_head(backbone, head, *, pooling="avg", dropout=0.0):
     pools = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
     if pooling not in pools:
         raise ValueError(f"pooling must be 'avg' or 'max'. Received: {pooling!r}.")
-    x = pools[pooling](name="head_pool")(backbone.model.output)
+    x = pools[pooling](name="head_pool")(tensor_of(backbone.model, end_of(backbone, layer)))
     x = keras.layers.Dropout(dropout, name="head_dropout")(x) if dropout else x
     model = keras.Model(backbone.model.input, _head_on(x, head), name=f"{backbone.name}_classifier")
     freeze_batchnorm(model)

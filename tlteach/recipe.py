@@ -17,7 +17,8 @@ from tlteach.finetune import Phase, Run, fine_tune, gradual_unfreezing
 from tlteach.heads import attach_head, linear_probe
 
 LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
-DEPTHS = (1 / 3, 3 / 4)  # shares of the stages that are fine-tuned, the deeper only if the shallower has helped
+SHALLOW, DEEP = 1 / 3, 3 / 4  # shares of the stages that are fine-tuned
+FAR = 0.1  # share of mistakes by the probe from which on the target is so far from the source that few stages help
 EPOCHS = 15
 RATE, RATE_WITHOUT_NORM = 1e-3, 1e-4  # of Adam, at its highest; without normalisation, large steps end a network
 ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
@@ -51,10 +52,11 @@ class Fit:
 def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0):
     """Fit a classifier on a folder of pictures by the recommended recipe.
 
-    A linear probe is solved on the backbone's features. If it makes enough
-    mistakes on validation for an improvement to be seen, a third of the stages is
-    fine-tuned from there, and if validation gets better by it, three quarters. If
-    nothing helps, the probe learns from the validation pictures too.
+    A linear probe is solved on the backbone's features. If it makes enough mistakes
+    on validation for an improvement to be seen, a third of the stages is fine-tuned
+    from there, and if validation gets better by it, three quarters; or three quarters
+    at once, where the probe errs often. If nothing helps, the probe learns from the
+    validation pictures too.
 
     Args:
         folder: A folder for each class, or train/val/test folders of them.
@@ -110,7 +112,7 @@ def learn(backbone, splits, features, *, phases, seed):
         why = "and none was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
         return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
     model = attach_head(backbone, probe)
-    planned = gradual_unfreezing(backbone, phases) if phases else deepening(backbone)
+    planned = gradual_unfreezing(backbone, phases) if phases else deepening(backbone, mistakes / len(features.val.y))
     run = _unfreeze(model, splits, planned, greedy=phases is None, seed=seed)
     helped = int((run.plan["kept epoch"] > 0).sum())
     stopped = "Interrupted. " if run.interrupted else ""
@@ -125,14 +127,15 @@ def learn(backbone, splits, features, *, phases, seed):
     )
 
 
-def deepening(backbone):
-    """Plan two phases, each one cycle of the learning rate: the last third of the stages, then three quarters.
+def deepening(backbone, error):
+    """Plan phases, each with a rate that rises and falls: the last third of the stages, then three quarters.
 
     Targets near the source need few stages or none; far ones, such as brain slices after
-    photographs, need nearly all, at a rate at which weights really move.
+    photographs, need nearly all at once, at a rate at which weights really move.
 
     Args:
         backbone: A `Backbone`.
+        error: The probe's share of mistakes on validation, 0 to 1.
 
     Returns:
         List of `Phase`.
@@ -140,7 +143,8 @@ def deepening(backbone):
     stages = list(backbone.stages)
     kinds = keras.layers.BatchNormalization, keras.layers.LayerNormalization
     rate = RATE if any(isinstance(layer, kinds) for layer in backbone.model.layers) else RATE_WITHOUT_NORM
-    trained = [(*stages[-max(1, round(share * len(stages))) :], HEAD) for share in DEPTHS]
+    shares = (DEEP,) if error > FAR else (SHALLOW, DEEP)
+    trained = [(*stages[-max(1, round(share * len(stages))) :], HEAD) for share in shares]
     return [Phase(t, EPOCHS, rate, schedule="cosine", patience=EPOCHS, batch_size=16) for t in trained]
 
 
