@@ -8,6 +8,7 @@ from conftest import drawn, fill, save
 
 import tlteach as tl
 from tlteach._pictures import recognise
+from tlteach.data import with_test_folder
 from tlteach.features import split_of_array
 
 
@@ -189,6 +190,28 @@ def test_a_single_class(tmp_path):
         tl.from_folder(fill(tmp_path, {"only": 5}))
 
 
+@pytest.mark.parametrize("inside", [{"pets/cat": 4, "pets/dog": 4}, {"pets/train/cat": 4, "pets/test/cat": 4}])
+def test_the_folder_above_the_one_of_classes(tmp_path, inside):
+    inner = sorted({name.split("/")[1] for name in inside})
+    text = rf"at least two classes.*with \['pets'\] .*; if {', '.join(inner)} are the classes or splits, give .*pets\."
+    with pytest.raises(ValueError, match=text):
+        tl.from_folder(fill(tmp_path, inside))
+
+
+@pytest.mark.parametrize("path", [None, 3, "", b"pets", ["pets"]])
+def test_a_path_that_is_none(path):
+    with pytest.raises(ValueError, match=r"path must be a folder's path, as text or as pathlib.Path\. Received: "):
+        tl.from_folder(path)
+    with pytest.raises(ValueError, match=r"the test folder must be a folder's path, .*Received: "):
+        with_test_folder(splits_of({"train": [0, 1], "val": [0], "test": [0]}), path)
+
+
+@pytest.mark.parametrize("seed", ["a", 1.0, None, -1, True])
+def test_a_seed_that_is_none(tmp_path, seed):
+    with pytest.raises(ValueError, match=rf"seed must be a whole number from 0\. Received: {seed!r}\."):
+        tl.from_folder(fill(tmp_path, {"a": 3, "b": 3}), seed=seed)
+
+
 def test_a_class_with_too_few(tmp_path):
     with pytest.raises(ValueError, match=r"at least 3 pictures that can be read. Received: few with 2\."):
         tl.from_folder(fill(tmp_path, {"few": 2, "many": 9}))
@@ -211,7 +234,10 @@ def test_too_few_different_pictures(tmp_path):
         tl.from_folder(tmp_path)
 
 
-@pytest.mark.parametrize("shares", [{"val": 1.5}, {"test": -0.1}, {"val": 0.6, "test": 0.4}])
+@pytest.mark.parametrize(
+    "shares",
+    [{"val": 1.5}, {"test": -0.1}, {"val": 0.6, "test": 0.4}, {"val": "0.2"}, {"test": None}, {"val": True}],
+)
 def test_shares_that_leave_nothing_to_train_on(tmp_path, shares):
     with pytest.raises(ValueError, match=r"val and test must be shares .* less than 1 together. Received: val="):
         tl.from_folder(fill(tmp_path, {"a": 5, "b": 5}), **shares)
@@ -226,6 +252,20 @@ def test_a_share_of_nothing_gives_an_empty_split(tmp_path):
 def test_an_unknown_data_set():
     with pytest.raises(ValueError, match="name must be one of .*cats_vs_dogs.*Received: 'zebras'"):
         tl.load_dataset("zebras")
+
+
+@pytest.mark.parametrize("name", [None, 3, "", ["brain_mri"], b"brain_mri"])
+def test_a_data_set_that_is_no_name(name):
+    with pytest.raises(ValueError, match="name must be one of .*brain_mri, cats_vs_dogs.*Received: "):
+        tl.load_dataset(name)
+
+
+def test_brain_slices_are_split_by_patient():
+    mri = tl.load_dataset("brain_mri", "mini")
+    patients = [set(split.table["patient"]) for split in mri.parts().values()]
+    assert mri.groups == "patient" and mri.name == "brain_mri" and "Full" in mri.card
+    assert all(patients) and not (patients[0] & patients[1] or patients[0] & patients[2] or patients[1] & patients[2])
+    assert tl.load_dataset("cats_vs_dogs", "mini").groups is None
 
 
 # splitting
@@ -312,10 +352,10 @@ def test_a_subset_of_all_is_all():
     assert (whole.train.fingerprint, whole.val.fingerprint) == (splits.train.fingerprint, splits.val.fingerprint)
 
 
-@pytest.mark.parametrize("labels", [3, 17])
+@pytest.mark.parametrize("labels", [3, 17, "5", 7.5, None])
 def test_a_subset_needs_labels_that_are_there(labels):
     splits = splits_of({"train": [0, 1] * 6, "val": [0, 1] * 2, "test": [0, 1]})
-    with pytest.raises(ValueError, match=rf"4 \(two a class\) to 16 \(all there are\). Received: {labels}\."):
+    with pytest.raises(ValueError, match=rf"4 \(two a class\) to 16 \(all there are\). Received: {labels!r}\."):
         tl.subset(splits, labels)
 
 

@@ -1,9 +1,12 @@
 """The full size: a catalogue data set becomes a folder of pictures, byte for byte."""
 
+import csv
 import importlib.util
+import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tlteach as tl
@@ -54,7 +57,6 @@ def test_a_failed_download_says_what_to_do_and_leaves_nothing(cache, tmp_path, m
 
 
 def test_load_dataset_full_reads_the_export(cache, tmp_path, monkeypatch):
-    import numpy as np
     from PIL import Image
 
     folder = cache / "datasets" / "cats_vs_dogs" / "full"
@@ -67,6 +69,80 @@ def test_load_dataset_full_reads_the_export(cache, tmp_path, monkeypatch):
     assert pets.name == "cats_vs_dogs" and pets.classes == ["cat", "dog"]
     assert "contamin" in pets.card.lower() or "ImageNet" in pets.card
     assert sum(part.num_examples for part in pets.parts().values()) == 20
+
+
+# a data set with groups
+
+
+def module_of(file):
+    spec = importlib.util.spec_from_file_location(file[:-3], shipped("datasets", "brain_mri", file))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def slices(cache, tmp_path, monkeypatch):
+    """Twelve patients of three classes with two slices each, in archives as published."""
+    files = module_of("brain_mri_dataset_builder_test.py")
+    told = [(i + 1, i // 8 + 1, f"{i // 2}/é", 16) for i in range(24)]
+    monkeypatch.setattr(files, "SLICES", {name: told[6 * k : 6 * k + 6] for k, name in enumerate(files.SLICES)})
+    random = np.random.default_rng(0)
+    monkeypatch.setattr(files, "scan", lambda number, side=16: random.integers(0, 900, (side, side)).astype("int16"))
+    archives = files.archives_in(tmp_path / "archives")
+    real = importlib.util.module_from_spec
+
+    def given(spec):
+        module, execute = real(spec), spec.loader.exec_module
+        spec.loader.exec_module = lambda m: (execute(m), files.give(m, monkeypatch, archives, slices=24, patients=12))
+        return module
+
+    monkeypatch.setattr(importlib.util, "module_from_spec", given)
+    prepared = _tfds._prepared
+    monkeypatch.setattr(_tfds, "_prepared", lambda name, data_dir: prepared(name, data_dir or tmp_path / "tfds"))
+    return {f"{number}.png": patient for number, _, patient, _ in told}
+
+
+def test_the_patient_survives_the_export(slices, tmp_path):
+    folder = _tfds.export_full("brain_mri", data_dir=tmp_path / "tfds")
+    with open(folder / "groups.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {Path(row["path"]).name: row["patient"] for row in rows} == slices
+    assert {row["path"] for row in rows} == {p.relative_to(folder).as_posix() for p in folder.rglob("*.png")}
+    assert {p.name for p in folder.iterdir()} == {"glioma", "meningioma", "pituitary", "groups.csv"}
+
+
+def test_full_brain_slices_are_split_by_patient(slices):
+    mri = tl.load_dataset("brain_mri", "full")
+    assert mri.groups == "patient" and mri.name == "brain_mri" and mri.classes == ["glioma", "meningioma", "pituitary"]
+    found = [set(split.table["patient"]) for split in mri.parts().values()]
+    assert [len(patients) for patients in found] == [6, 3, 3] and len(set.union(*found)) == 12
+    for split in mri.parts().values():
+        assert set(split.labels) == {0, 1, 2}
+        assert [slices[Path(p).name] for p in split.table["path"]] == split.table["patient"].tolist()
+
+
+@pytest.mark.parametrize("stops", ["write_bytes", "replace"])
+def test_an_export_that_breaks_off_leaves_nothing_and_can_be_made_again(slices, cache, tmp_path, monkeypatch, stops):
+    written, real = [], Path.write_bytes
+
+    def full_disk(self, data):
+        written.append(self)
+        if len(written) == 5:
+            raise OSError("No space left on device")
+        return real(self, data)
+
+    _tfds.export_full("brain_mri", data_dir=tmp_path / "tfds")  # prepared; what breaks is the export
+    shutil.rmtree(cache / "datasets/brain_mri/full")
+    with monkeypatch.context() as broken:
+        if stops == "write_bytes":
+            broken.setattr(Path, "write_bytes", full_disk)
+        else:
+            broken.setattr(_tfds.os, "replace", lambda *a: (_ for _ in ()).throw(OSError("No space left on device")))
+        with pytest.raises(OSError, match="No space left"):
+            _tfds.export_full("brain_mri", data_dir=tmp_path / "tfds")
+    assert [p.name for p in (cache / "datasets/brain_mri").iterdir() if p.suffix != ".lock"] == []
+    assert len(list(_tfds.export_full("brain_mri", data_dir=tmp_path / "tfds").rglob("*.png"))) == 24
 
 
 def test_missing_tensorflow_datasets_names_the_command(cache, monkeypatch):

@@ -13,41 +13,55 @@ from PIL import Image
 from tqdm import tqdm
 
 from tlteach import _pictures
+from tlteach._drawing import check_drawing, draw_parts
+from tlteach._groups import connected, named, read_groups, unite
 
 _CALLED = {"train": ["train", "training"], "val": ["val", "valid", "validation"], "test": ["test", "testing"]}
 PARTS = {name: part for part, names in _CALLED.items() for name in names}  # what people call their splits' folders
 FEWEST = 3  # pictures a class: one for each split
 
 
-def read_folder(path, *, shares, seed):
-    """Return `(table, classes, root)` of a folder; `table` has path, class, label, split, sha256, look."""
-    root = Path(path).expanduser()
-    if not root.is_dir():
-        raise FileNotFoundError(f"path must be an existing folder with a folder for each class. Received: {path}.")
+def read_folder(path, *, val, test, seed, groups=None):
+    """Return `(table, classes, root, column)` of a folder.
+
+    `table` has path, class, label, split, sha256, look, and what is known of the groups; `column` is theirs.
+    """
+    shares, root = check_drawing(val, test, seed), _existing(path, "path")
     table = _without_unreadable(root, _list(root))
-    table = table.merge(_groups_of_duplicates(table), left_index=True, right_index=True)
     classes = _check_classes(root, table)
+    column, table = _with_groups(table, groups, root)
     table["label"] = table["class"].map({name: i for i, name in enumerate(classes)}).astype(int)
-    table["split"] = _assign(table, shares, seed)
-    return _without_leaks(table).drop(columns="twin"), classes, root
+    table["twin"] = connected(_pictures.near_pairs(list(table["look"])), len(table))
+    table = _without_leaks(table, column)
+    table["split"] = _assign(table, shares, seed=seed, column=column)
+    return table.drop(columns=["twin", "given"]), classes, root, column
 
 
-def read_test(path, classes):
-    """Return `(table, root)` of a folder that is a test split as a whole, with these classes."""
-    root = Path(path).expanduser()
-    if not root.is_dir():
-        raise FileNotFoundError(f"the test folder must be an existing folder. Received: {path}.")
+def read_test(path, classes, *, groups=None):
+    """Return `(table, root, column)` of a folder that is a test split as a whole, with these classes."""
+    root = _existing(path, "the test folder")
     table = _without_unreadable(root, _list(root).drop(columns="given"))
     found = sorted(table["class"].unique())
     if not set(found) <= set(classes) or not found:
         raise ValueError(f"the test folder must have the classes {', '.join(classes)}. Received: {', '.join(found)}.")
-    return table.assign(label=table["class"].map(classes.index), split="test"), root
+    column, table = _with_groups(table, groups, root)
+    return table.assign(label=table["class"].map(classes.index), split="test"), root, column
 
 
-def named(paths, most=10):
-    """Join the first few paths to a readable list."""
-    paths = sorted(paths)
-    return ", ".join(paths[:most]) + (", ..." if len(paths) > most else "")
+def _existing(path, what):
+    if not isinstance(path, (str, Path)) or not str(path):
+        raise ValueError(f"{what} must be a folder's path, as text or as pathlib.Path. Received: {path!r}.")
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"{what} must be an existing folder with a folder for each class. Received: {path}.")
+    return root
+
+
+def _with_groups(table, groups, root):
+    if groups is None:
+        return None, table
+    column, known = read_groups(groups, list(table["path"]), root)
+    return column, table.join(known)
 
 
 def read_mini(folder):
@@ -123,20 +137,12 @@ def _try(path):
         return str(error)
 
 
-def _groups_of_duplicates(table):
-    """Give equal and nearly equal pictures one number (the first one's row)."""
-    twin = np.arange(len(table))
-    for i, j, _ in _pictures.near_pairs(list(table["look"])) if len(table) else []:
-        twin[twin == twin[j]] = twin[i]
-    return pd.DataFrame({"twin": twin}, index=table.index)
-
-
 def _check_classes(root, table):
     folders = table["class"].value_counts()
     if len(folders) < 2:
         raise ValueError(
             f"there must be at least two classes, a folder each. Received: {root} with {list(folders.index) or 'none'}"
-            " (that can be read)."
+            f" (that can be read){_further_down(root, folders.index)}."
         )
     few = folders[folders < FEWEST]
     if len(few):
@@ -147,49 +153,48 @@ def _check_classes(root, table):
     return sorted(folders.index)
 
 
-def _assign(table, shares, seed):
-    """Split what is not given, twins together: each class gives its share, and at least one."""
-    _check_shares(shares)
+def _further_down(root, classes):
+    """Say where the classes may be instead: one folder further down."""
+    inner = [folder.name for name in classes for folder in _folders_in(root / name) if _pictures_in(folder)]
+    return f"; if {named(inner)} are the classes or splits, give {root / classes[0]}" if len(inner) > 1 else ""
+
+
+def _assign(table, shares, *, seed, column):
+    """Draw what is not given from train, twins and groups together."""
     split = table["given"].astype(object).where(table["given"].notna(), "train")
-    missing = [part for part in ("test", "val") if part not in set(table["given"]) and shares[part] > 0]
-    heads = table[split == "train"].drop_duplicates("twin")
-    _check_enough(heads["class"].value_counts().reindex(table["class"].unique(), fill_value=0), len(missing) + 1)
-    random = np.random.default_rng(seed)
-    for _, own in heads.groupby("class"):
-        left = random.permutation(own["twin"])
-        for after, part in zip(range(len(missing), 0, -1), missing, strict=True):
-            count = min(max(1, round(shares[part] * len(own))), len(left) - after)
-            split[(split == "train") & table["twin"].isin(left[:count])] = part
-            left = left[count:]
+    wanted = {part: share for part, share in shares.items() if share > 0 and part not in set(split)}
+    rest = table[split == "train"]
+    unit = rest["twin"] if column is None else unite(rest["twin"], rest[column])
+    split[rest.index] = draw_parts(
+        rest.assign(unit=unit), wanted, seed=seed, classes=table["class"].unique(), column=column
+    )
     return split
 
 
-def _check_shares(shares):
-    if min(shares.values()) < 0 or sum(shares.values()) >= 1:
+def _without_leaks(table, column):
+    """Leave out of earlier given splits what a later one has too: the test comes first."""
+    for same, told in (("twin", "stand, equal or nearly so,"), (column, f"are of a {column} that stands")):
+        if same is None:
+            continue
+        order = table["given"].map({"test": 0, "val": 1}).fillna(2)
+        leaks = table[order > order.groupby(table[same]).transform("min")]
+        kept = table.drop(leaks.index)
+        if len(leaks):
+            warnings.warn(
+                f"{len(leaks)} pictures {told} in a later split too and are left out: {named(leaks['path'])}",
+                stacklevel=4,
+            )
+            _check_left(table, kept, order, same)
+        table = kept
+    return table.reset_index(drop=True)
+
+
+def _check_left(before, after, order, same):
+    left = after.loc[order[after.index] == 2, "class"]
+    gone = set(before.loc[order == 2, "class"]) - set(left)
+    if gone:
         raise ValueError(
-            "val and test must be shares of the pictures, 0 to 1, and less than 1 together. "
-            f"Received: val={shares['val']}, test={shares['test']}."
+            "each class needs pictures to train on that stand in no later split. "
+            f"Received: none of {named(gone)}, as each {same} of theirs is in val or test too; "
+            "give one folder of classes, and the splits are drawn anew."
         )
-
-
-def _check_enough(different, needed):
-    few = different[different < needed]
-    if needed > 1 and len(few):
-        raise ValueError(
-            f"each class needs at least {needed} different pictures, one for each split. "
-            f"Received: {', '.join(f'{n} with {c}' for n, c in few.items())} (equal and nearly equal ones count once)."
-        )
-
-
-def _without_leaks(table):
-    """Leave out of earlier splits what a given later split has too: the test comes first."""
-    order = table["split"].map({"test": 0, "val": 1, "train": 2})
-    first = order.groupby(table["twin"]).transform("min")
-    leaks = table[order > first]
-    if len(leaks):
-        warnings.warn(
-            f"{len(leaks)} pictures stand, equal or nearly so, in a later split too and are left out: "
-            f"{named(leaks['path'])}",
-            stacklevel=4,
-        )
-    return table.drop(leaks.index).reset_index(drop=True).drop(columns="given")

@@ -1,5 +1,6 @@
 """The full size of a data set: prepared once by TensorFlow Datasets, then a folder of pictures like any other."""
 
+import csv
 import importlib.util
 import os
 import shutil
@@ -9,10 +10,13 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from tlteach._assets import cache_dir, shipped
+from tlteach._groups import declared
 
 
 def export_full(name, *, data_dir=None):
     """Return a folder with a folder for each class, preparing the data set if it is not there yet.
+
+    Where the data set declares groups, such as patients, `groups.csv` beside the classes tells each picture's.
 
     Args:
         name: Name of a data set that has a builder.
@@ -29,8 +33,11 @@ def export_full(name, *, data_dir=None):
             builder = _prepared(name, data_dir)
             beside = folder.with_name("full.beside")
             shutil.rmtree(beside, ignore_errors=True)
-            _write_pictures(builder, beside)
-            os.replace(beside, folder)  # only a complete folder gets the name
+            try:
+                _write_pictures(builder, beside, declared(name))
+                os.replace(beside, folder)  # only a complete folder gets the name
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
     return folder
 
 
@@ -56,13 +63,19 @@ def _prepared(name, data_dir):
     return builder
 
 
-def _write_pictures(builder, folder):
-    """Write each picture's own bytes, as they were downloaded."""
+def _write_pictures(builder, folder, groups):
+    """Write each picture's own bytes, as they were downloaded or encoded once."""
     import tensorflow_datasets as tfds
 
-    names = builder.info.features["label"].names
-    rows = tfds.as_numpy(builder.as_dataset(split="train", decoders={"image": tfds.decode.SkipDecoding()}))
+    features = builder.info.features
+    as_stored = {n: tfds.decode.SkipDecoding() for n, f in features.items() if isinstance(f, tfds.features.Image)}
+    rows = tfds.as_numpy(builder.as_dataset(split="train", decoders=as_stored))
+    table = []
     for row in tqdm(rows, total=builder.info.splits["train"].num_examples, desc="write pictures", delay=2):
-        place = folder / names[row["label"]]
-        place.mkdir(parents=True, exist_ok=True)
-        (place / Path(row["image/filename"].decode()).name).write_bytes(row["image"])
+        place = Path(features["label"].names[row["label"]], Path(row["image/filename"].decode()).name)
+        (folder / place.parent).mkdir(parents=True, exist_ok=True)
+        (folder / place).write_bytes(row["image"])
+        table.append((place.as_posix(), row[groups].decode() if groups else None))
+    if groups:
+        with open(folder / "groups.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("path", groups), *sorted(table)])

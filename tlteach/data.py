@@ -1,6 +1,7 @@
 """Data: pictures with labels in three splits, from the lessons' data sets or a folder of one's own."""
 
 import hashlib
+import numbers
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,8 @@ import pandas as pd
 
 from tlteach import _pictures
 from tlteach._assets import check_size, default_size, shipped
-from tlteach._folders import named, read_folder, read_test
+from tlteach._folders import read_folder, read_mini, read_test
+from tlteach._groups import declared, named
 
 _THREADS = 4
 
@@ -108,7 +110,8 @@ class Splits:
         test: `Split` to be touched once, by `evaluate`.
         name: Name of the data set.
         card: What it is and is not, in Markdown.
-        groups: Column of the tables that never spans two splits, such as a patient; or `None`.
+        groups: Column of the tables that should not span two splits, such as a patient
+            (`check_leakage` looks whether it does); or `None`.
     """
 
     train: Split
@@ -132,12 +135,12 @@ def load_dataset(name, size=None):
     """Load one of the lessons' data sets.
 
     Args:
-        name: `"cats_vs_dogs"`.
+        name: `"brain_mri"` or `"cats_vs_dogs"`.
         size: `"mini"` (ships with the package) or `"full"` (TensorFlow Datasets,
             downloaded once). By default what `TLTEACH_SIZE` says, or mini.
 
     Returns:
-        `Splits`.
+        `Splits`; those of `brain_mri` have `groups="patient"`, and no patient in two splits.
 
     Raises:
         ValueError: For an unknown name or size.
@@ -156,7 +159,9 @@ def load_dataset(name, size=None):
     if size == "full":
         from tlteach._tfds import export_full
 
-        return replace(from_folder(export_full(name)), name=name, card=_card(name))
+        folder = export_full(name)
+        groups = folder / "groups.csv" if declared(name) else None
+        return replace(from_folder(folder, groups=groups), name=name, card=_card(name))
     return _load_mini(name)
 
 
@@ -165,18 +170,16 @@ def _card(name):
 
 
 def _load_mini(name):
-    from tlteach._folders import read_mini
-
     pictures, table = read_mini(shipped("datasets", name, "mini"))
     classes = sorted(table["class"].unique())
     parts = {}
     for part in ("train", "val", "test"):
         rows = np.flatnonzero(table["split"] == part)
         parts[part] = Split(pictures[rows], table.iloc[rows].drop(columns="split"), classes)
-    return Splits(**parts, name=name, card=_card(name))
+    return Splits(**parts, name=name, card=_card(name), groups=declared(name))
 
 
-def from_folder(path, *, val=0.2, test=0.2, seed=0):
+def from_folder(path, *, val=0.2, test=0.2, seed=0, groups=None):
     """Read a folder of one's own pictures: a folder for each class.
 
     With `train`, `val` or `test` folders inside, each with its class folders,
@@ -184,48 +187,67 @@ def from_folder(path, *, val=0.2, test=0.2, seed=0):
     splits are stratified and seeded. Equal and nearly equal pictures are never
     on two sides. Files that cannot be read are named in one warning and left out.
 
+    Pictures that are not independent, such as the slices of a patient or the
+    frames of a film, need `groups`: else the test asks for what was learned by
+    heart. A group is never on two sides, nor are groups that share a nearly
+    equal picture; in given splits it stays in the last one, with a warning.
+
     Args:
         path: The folder. JPEG, PNG, WebP and BMP; grey, transparent, CMYK and 16-bit too.
         val: Share of the pictures for validation, 0 to 1.
         test: Share of the pictures for the test, 0 to 1.
         seed: Seed of the drawing.
+        groups: CSV or TSV file with a column of pictures (`path`, or the first; paths below
+            the folder, or names) and one called `group`, `patient` or `subject`; what else it
+            says is kept in the tables. Or a regular expression with one group in brackets, for
+            the names or the paths: `r"(?P<patient>p\\d+)_"`.
 
     Returns:
-        `Splits`.
+        `Splits`, with the column's name as `groups`.
 
     Raises:
         FileNotFoundError: If the folder is missing.
-        ValueError: If there are no pictures, a single class, or a class with too few.
+        ValueError: If there are no pictures, a single class, a class with too few pictures or
+            groups, or pictures without a group.
     """
-    table, classes, root = read_folder(path, shares={"val": val, "test": test}, seed=seed)
+    table, classes, root, column = read_folder(path, val=val, test=test, seed=seed, groups=groups)
     parts = {part: _files(table[table["split"] == part], classes, root) for part in ("train", "val", "test")}
-    return Splits(**parts, name=root.name)
+    return Splits(**parts, name=root.name, groups=column)
 
 
-def with_test_folder(splits, path):
+def with_test_folder(splits, path, *, groups=None):
     """Replace the test split by a folder of the same classes.
 
-    Pictures that stand in the test folder too, equal or nearly so, are left out
-    of training and validation with a warning.
+    Pictures that stand in the test folder too, equal or nearly so, or whose group
+    does, are left out of training and validation with a warning.
 
     Args:
         splits: `Splits`.
         path: A folder for each class.
+        groups: The test folder's groups, as in `from_folder`, where the splits have them.
 
     Returns:
         `Splits`.
 
     Raises:
         FileNotFoundError: If the folder is missing.
-        ValueError: If its classes are others, or it has no pictures.
+        ValueError: If its classes are others, it has no pictures, or groups that the splits have not.
     """
-    table, root = read_test(path, splits.classes)
+    if groups is not None and splits.groups is None:
+        needed = "splits with groups: from_folder(FOLDER, groups=...)"
+        raise ValueError(f"groups of a test folder need {needed}. Received: {groups}.")
+    table, root, column = read_test(path, splits.classes, groups=groups)
+    table = table.rename(columns={column: splits.groups})
     whole = replace(splits, test=_files(table, splits.classes, root))
     leaks = check_leakage(whole)
     leaks = set(leaks.loc[leaks["other_split"] == "test", "path"])
+    for part in (whole.train.table, whole.val.table) if column else ():
+        leaks |= set(part.loc[part[splits.groups].isin(table[splits.groups]), "path"])
     if leaks:
         warnings.warn(
-            f"{len(leaks)} pictures stand in the test folder too and are left out: {named(leaks)}", stacklevel=3
+            f"{len(leaks)} pictures{f' (or their {splits.groups})' if column else ''} stand in the test folder too "
+            f"and are left out: {named(leaks)}",
+            stacklevel=3,
         )
     kept = {part: np.flatnonzero(~getattr(whole, part).table["path"].isin(leaks)) for part in ("train", "val")}
     return replace(whole, **{part: getattr(whole, part).take(rows) for part, rows in kept.items()})
@@ -255,9 +277,9 @@ def subset(splits, labels, *, seed=0, val=0.25):
     """
     classes = len(splits.classes)
     available = splits.train.num_examples + splits.val.num_examples
-    if not 2 * classes <= labels <= available:
+    if not isinstance(labels, numbers.Integral) or not 2 * classes <= labels <= available:
         raise ValueError(
-            f"labels must be {2 * classes} (two a class) to {available} (all there are). Received: {labels}."
+            f"labels must be {2 * classes} (two a class) to {available} (all there are). Received: {labels!r}."
         )
     for_val = min(max(classes, round(labels * val)), labels - classes, splits.val.num_examples)
     for_train = min(labels - for_val, splits.train.num_examples)
@@ -306,7 +328,7 @@ def _finding(table, i, j, bits):
 
 
 def _shared_groups(table, column):
-    first = table.drop_duplicates([column, "split"])
+    first = table.dropna(subset=[column]).drop_duplicates([column, "split"])
     pairs = first.merge(first, on=column, suffixes=("", "_other"))
     pairs = pairs[pairs["split"] < pairs["split_other"]]
     return [("group", r.split, r.path, r.split_other, r.path_other, None) for r in pairs.itertuples()]

@@ -41,28 +41,6 @@ def plot_run(run, *, metric="accuracy", ax=None):
     return ax
 
 
-def plot_confusion(report, *, ax=None):
-    """Draw the confusion matrix of a `Report`, counts in the cells.
-
-    Args:
-        report: `Report` from `evaluate`.
-        ax: Axes to draw on; new ones if `None`.
-
-    Returns:
-        The Axes.
-    """
-    ax, counts = _axes(ax, (3.8, 3.4)), report.confusion.to_numpy()
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (i, j), count in np.ndenumerate(counts):
-        ax.text(j, i, count, ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
-    ax.set_xticks(range(len(report.classes)), report.classes, rotation=45 if len(report.classes) > 4 else 0)
-    ax.set_yticks(range(len(report.classes)), report.classes)
-    low, high = report.accuracy_interval
-    ax.set(xlabel="predicted", ylabel="true class", title=f"{report.accuracy:.1%} right ({low:.1%} to {high:.1%})")
-    return ax
-
-
 def plot_pictures(split, rows=range(12), *, titles=None, columns=6, fig=None):
     """Draw pictures of a split with their class names.
 
@@ -303,4 +281,32 @@ def plot_by_stage(results, *, by="weights", value="accuracy", fig=None):
         ax.tick_params(axis="x", rotation=60)
     axes[0].set_ylabel(value)
     axes[-1].legend(frameon=False, fontsize=8)
+    return axes
+
+
+def plot_search(study, *, fig=None):
+    """Draw what `search_phase` tried: the log loss trial by trial, and over each setting.
+
+    Args:
+        study: `optuna.Study` from `search_phase`.
+        fig: Figure to draw on; a new one if `None`.
+
+    Returns:
+        Array of Axes, the trials first, then a panel a setting. The best trial is marked.
+    """
+    tried = study.trials_dataframe(attrs=("number", "value", "params", "state")).query("state == 'COMPLETE'")
+    settings = [column for column in tried if column.startswith("params_")]
+    columns = 1 + len(settings)
+    fig = plt.figure(figsize=(2.3 * columns + 0.4, 2.5), layout="constrained") if fig is None else fig
+    axes = fig.subplots(1, columns, sharey=True, squeeze=False)[0]
+    best = tried.loc[[tried["value"].idxmin()]]
+    axes[0].step(tried["number"] + 1, tried["value"].cummin(), where="post", color="0.6", label="best so far")
+    for ax, column in zip(axes, ["number", *settings], strict=True):
+        for rows, colour, size in ((tried, COLOURS[0], 16), (best, COLOURS[1], 60)):
+            ax.scatter(rows[column] + 1 if column == "number" else rows[column], rows["value"], s=size, color=colour)
+        ax.set(xlabel="trial" if column == "number" else column.removeprefix("params_").replace("_", " "))
+        if column != "number" and getattr(study.best_trial.distributions[column.removeprefix("params_")], "log", False):
+            ax.set_xscale("log")
+    axes[0].set(ylabel="validation log loss")
+    axes[0].legend(frameon=False, fontsize=8)
     return axes

@@ -14,7 +14,8 @@ import matplotlib.pyplot as plt
 
 from tlteach import __version__
 from tlteach._assets import write_beside
-from tlteach.plots import plot_confusion, plot_pictures, plot_run
+from tlteach.plots import plot_run
+from tlteach.plots_evaluation import plot_confusion, plot_mistakes
 
 CLASSES = "tlteach_classes.json"  # a member of the model's archive, which Keras itself ignores
 
@@ -156,8 +157,7 @@ def _mistakes(fit):
     worst = fit.report.mistakes().head(12)
     if worst.empty:
         return "<p>None.</p>"
-    titles = [f"{r['class']}, not {r.predicted}\n{r.probability:.0%} sure" for _, r in worst.iterrows()]
-    axes = plot_pictures(fit.splits.test, worst.index, titles=titles)
+    axes = plot_mistakes(fit.report, fit.splits.test, most=12)
     named = "".join(f"<li>{html.escape(str(path))}</li>" for path in worst["path"])
     return _figure(axes[0].figure, "The pictures named below") + f"<ol>{named}</ol>"
 
