@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from tlteach._assets import cache_dir, shipped
 from tlteach._groups import declared
+from tlteach.masks import MASKS
 
 
 def export_full(name, *, data_dir=None):
@@ -73,8 +74,10 @@ def _write_pictures(builder, folder, groups):
     table = []
     for row in tqdm(rows, total=builder.info.splits["train"].num_examples, desc="write pictures", delay=2):
         place = Path(features["label"].names[row["label"]], Path(row["image/filename"].decode()).name)
-        (folder / place.parent).mkdir(parents=True, exist_ok=True)
-        (folder / place).write_bytes(row["image"])
+        for column, base in {"image": folder, "mask": folder / MASKS}.items():
+            if column in row:
+                (base / place.parent).mkdir(parents=True, exist_ok=True)
+                (base / place).write_bytes(row[column])
         table.append((place.as_posix(), row[groups].decode() if groups else None))
     if groups:
         with open(folder / "groups.csv", "w", newline="", encoding="utf-8") as file:

@@ -84,6 +84,10 @@ def fit(
     ] = "default",
     test: Annotated[Path | None, typer.Option(help="A folder of the same classes to measure on.")] = None,
     labels: Annotated[int | None, typer.Option(help="How many labelled pictures to use in all. [default: all]")] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(help="What belongs together: a table of pictures and patients, or a pattern in the files' names."),
+    ] = None,
     phases: Annotated[
         int | None, typer.Option(min=0, help="Stages to fine-tune. [default: as many as validation says help]")
     ] = None,
@@ -96,16 +100,19 @@ def fit(
     tlteach fit pets --out pets-model
 
     tlteach fit pets --backbone mobilenetv2 --weights imagenet --labels 400 --out pets-model
+
+    tlteach fit slices --groups '(?P<patient>p[0-9]+)_' --out slices-model
     """
     _start_keras()
-    from tlteach.recipe import fit_folder
+    from tlteach.recipe import fit_splits, read_splits
     from tlteach.report import verdict, write_report
 
     if out.exists() and not out.is_dir():
         raise _fail(f"out must be a folder, new or old. Received: {out}, a file.")
     wanted = {"name": backbone, "size": size, "weights": None if weights == "none" else weights}
     try:
-        fitted = fit_folder(folder, wanted, test=test, labels=labels, phases=phases, seed=seed)
+        splits, notes = read_splits(folder, test=test, labels=labels, groups=groups, seed=seed)
+        fitted = fit_splits(splits, wanted, phases=phases, seed=seed, notes=notes)
         write_report(fitted, out)
     except (ValueError, OSError) as error:
         raise _fail(str(error)) from None
