@@ -52,6 +52,10 @@ def test_fit_leaves_model_numbers_and_page(fitted):
     assert numbers["accuracy_interval"][0] <= numbers["accuracy"] <= numbers["accuracy_interval"][1]
     assert numbers["classes"] == ["level", "upright"]
     assert np.trace(numbers["confusion"]) == round(16 * numbers["accuracy"])
+    level = numbers["per_class"]["level"]
+    assert level["n"] == 8 and level["sensitivity_low"] <= level["sensitivity"] <= level["sensitivity_high"]
+    assert level["sensitivity"] == numbers["confusion"][0][0] / 8 and 0 <= level["AUC_low"] <= level["AUC_high"] <= 1
+    assert 0 <= numbers["calibration"]["expected_calibration_error"] <= 1 and numbers["groups"] is None
     page = (fitted / "report.html").read_text()
     assert "data:image/png" in page and numbers["decision"][:12] in page
     assert sorted(p.name for p in fitted.iterdir()) == ["model.keras", "report.html", "report.json"]
@@ -94,6 +98,21 @@ def test_the_model_knows_its_class_names_wherever_it_is_moved(fitted):
 def test_a_whole_folder_is_predicted(fitted, stripes):
     result = RUN.invoke(app, ["predict", str(fitted / "model.keras"), str(stripes / "test")])
     assert result.exit_code == 0 and len(result.stdout.splitlines()) == 16
+
+
+def test_groups_are_kept_together_and_told(stripes, tmp_path):
+    """Each pattern of stripes has a number in its name; here two neighbouring numbers are one series."""
+    result = RUN.invoke(
+        app,
+        ["fit", str(stripes / "learn"), "--groups", r"(?P<series>\d)\d\.png", "--phases", "0", "--out", str(tmp_path)],
+    )
+    assert result.exit_code == 1 and "each class" in result.output  # only two series: 0x and 1x
+    result = RUN.invoke(
+        app,
+        ["fit", str(stripes / "learn"), "--groups", r"(?P<series>\d\d)\.png", "--phases", "0", "--out", str(tmp_path)],
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "report.json").read_text())["groups"] == "series"
 
 
 def test_phases_train_the_last_stage(stripes, tmp_path):

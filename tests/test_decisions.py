@@ -216,3 +216,27 @@ def test_a_patient_with_two_classes(scanners):
 def test_an_unknown_column(scanners, function):
     with pytest.raises(ValueError, match=r"the column must be one of path, class, .*patient\. Received: 'hospital'\."):
         function(scanners, "hospital")
+
+
+# each class against the others
+
+
+def test_each_class_against_the_others_is_scikit_learns(tumours):
+    table, seen = tl.one_against_rest(tumours), tumours.predictions
+    for name in KINDS:
+        truth, called = seen["class"] == name, seen["predicted"] == name
+        assert table.loc[name, "n"] == truth.sum()
+        assert np.isclose(table.loc[name, "sensitivity"], recall_score(truth, called))
+        assert np.isclose(table.loc[name, "specificity"], recall_score(~truth, ~called))
+        assert np.isclose(table.loc[name, "AUC"], roc_auc_score(truth, seen[f"p_{name}"]))
+        assert np.isclose(table.loc[name, "average_precision"], average_precision_score(truth, seen[f"p_{name}"]))
+        for measure in ("sensitivity", "specificity", "AUC", "average_precision"):
+            low, value, high = table.loc[name, [f"{measure}_low", measure, f"{measure}_high"]]
+            assert low <= value <= high
+
+
+def test_a_class_that_is_not_there_or_alone_has_no_row():
+    report = report_with(["glioma", "none"], [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]])
+    assert tl.one_against_rest(report).index.tolist() == ["glioma", "none"]
+    alone = report_with(["glioma", "glioma"], [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]])
+    assert len(tl.one_against_rest(alone)) == 0

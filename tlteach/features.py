@@ -23,6 +23,7 @@ from tlteach.data import Split, Splits
 RESIZE = "resize"  # the operation that the data have already been through
 PRECISIONS = {"float32": ("float32", "float32"), "bfloat16": ("bfloat16", "float32"), "float16": ("float32", "float16")}
 """Of each precision: the arithmetic, and what is kept."""
+_ROUNDING = 1e-2  # by which resizing may leave 0..255
 _PREFIXES = weakref.WeakKeyDictionary()
 
 
@@ -130,7 +131,7 @@ def check_range(pictures):
     """
     pictures = np.asarray(pictures)
     low, high = float(pictures.min(initial=0)), float(pictures.max(initial=0))
-    if low < 0 or high > 255 or (0 < high <= 1 and pictures.dtype.kind == "f"):
+    if low < -_ROUNDING or high > 255 + _ROUNDING or (0 < high <= 1 and pictures.dtype.kind == "f"):
         raise ValueError(
             f"pictures must be in 0..255: the backbone does its own preprocessing. Received: values in "
             f"{low:.3g}..{high:.3g}; give the pictures as they are in the file."
