@@ -14,8 +14,8 @@ import tlteach as tl
 
 ORDER = (
     "data splitting backbones costs frontends features heads freezing finetune learning_rates search evaluation "
-    "decisions calibration activation_maps compare transferability adapt recipe_check recipe plots plots_evaluation "
-    "report predicting lessons cli"
+    "decisions calibration activation_maps compare transferability adapt recipe_check recipe plots plots_sound "
+    "plots_evaluation report predicting lessons cli"
 ).split()
 # `attach_head` freezes BatchNorm, so freezing stands before heads
 ORDER.insert(ORDER.index("heads"), ORDER.pop(ORDER.index("freezing")))
