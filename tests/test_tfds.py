@@ -128,46 +128,6 @@ def test_full_brain_slices_are_split_by_patient(slices):
 @pytest.fixture
 def digits(cache, tmp_path, monkeypatch):
     """The recordings of four speakers in an archive as published, and their samples by name."""
-    import io
-    import tarfile
-
-    import soundfile
-
-    written, archive = {}, tmp_path / "digits.tar.gz"
-    with tarfile.open(archive, "w:gz") as opened:
-        for number in range(10):
-            for speaker in ("ann", "bob", "cem", "dan"):
-                seed, name = 10 * number + ord(speaker[0]), f"{number}_{speaker}_0.wav"
-                random = np.random.default_rng(seed)
-                written[name] = (8000 * np.hanning(2000) * random.uniform(-1, 1, 2000)).astype("int16")
-                file = io.BytesIO()
-                soundfile.write(file, written[name], 8000, format="WAV")
-                entry = tarfile.TarInfo(f"digits-1.0/recordings/{name}")
-                entry.size = len(file.getvalue())
-                opened.addfile(entry, io.BytesIO(file.getvalue()))
-    give(monkeypatch, archive)
-    prepared = _tfds._prepared
-    monkeypatch.setattr(_tfds, "_prepared", lambda name, data_dir: prepared(name, data_dir or tmp_path / "tfds"))
-    return written
-
-
-def test_recordings_survive_the_export_and_are_split_by_speaker(digits):
-    import soundfile
-
-    spoken = tl.load_dataset("spoken_digits", "full")
-    assert spoken.groups == "speaker" and len(spoken.classes) == 10
-    found = [set(split.table["speaker"]) for split in spoken.parts().values()]
-    assert sum(len(each) for each in found) == len(set.union(*found)) == 4
-    for split in spoken.parts().values():
-        for path in split.pictures:
-            samples, rate = soundfile.read(path, dtype="int16")
-            assert rate == 8000
-            np.testing.assert_array_equal(samples, digits[path.name])
-
-
-@pytest.fixture
-def digits(cache, tmp_path, monkeypatch):
-    """The recordings of four speakers in an archive as published, and their samples by name."""
     written, archive = {}, tmp_path / "digits.tar.gz"
     with tarfile.open(archive, "w:gz") as opened:
         for number in range(10):
