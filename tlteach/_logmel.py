@@ -14,7 +14,9 @@ STRIDE = 40  # samples from frame to frame, 5 ms
 WINDOW = 256  # samples of a frame, 32 ms
 FFT = 512
 LOWEST, HIGHEST = 60.0, 3800.0  # hertz
-NORMALISATIONS = ("mean_variance", "pcen", "none")
+NORMALISATIONS = ("loudest", "mean_variance", "pcen")
+RANGE = 45.0  # decibels from black to white
+MARGIN = 0.08  # of a stretched word's length, shown before and after it
 _FLOOR = 1e-10
 _PCEN = {"smoothing": 0.04, "gain": 0.8, "bias": 2.0, "power": 0.5}
 
@@ -23,16 +25,18 @@ _PCEN = {"smoothing": 0.04, "gain": 0.8, "bias": 2.0, "power": 0.5}
 class FrontEnd:
     """How a recording becomes a picture: log energy in mel bands over time, around the word.
 
-    The word is found by its loudness and stands in the middle; a word that is
-    too long is squeezed, and what is longer still is cut to where it is loudest.
+    The word is found by its loudness, and each word is stretched over the whole picture, since
+    people speak at different rates. Or `seconds` keeps time as it is: the word stands in the middle;
+    one that is too long is squeezed, and what is longer still is cut to where it is loudest.
 
     Attributes:
-        seconds: What the picture's width stands for; `None` stretches each word over the whole width.
+        seconds: What the picture's width stands for; `None` stretches each word over it.
         bands: Mel bands from 60 to 3,800 Hz.
         size: `(height, width)` of the picture in pixels.
-        normalise: `"mean_variance"` takes from each band its mean over the word, so that
-            microphone and room no longer count, and divides by the deviation; `"pcen"` is per-channel
-            energy normalisation, which follows slow changes; `"none"` keeps decibels below the loudest.
+        normalise: `"loudest"` keeps decibels below the loudest, so that level does not count;
+            `"mean_variance"` takes from each band its mean over the word, so that microphone and
+            room no longer count, nor much of a short word's vowel, and divides by the deviation;
+            `"pcen"` is per-channel energy normalisation, which follows slow changes.
         within: Decibels below the loudest moment at which the word begins and ends.
 
     Example:
@@ -45,11 +49,11 @@ class FrontEnd:
         Davis and Mermelstein 1980; Wang et al. 2017, Trainable Frontend (PCEN); lesson 05.
     """
 
-    seconds: float | None = 0.8
+    seconds: float | None = None
     bands: int = 40
     size: tuple = (64, 64)
-    normalise: str = "mean_variance"
-    within: float = 40.0
+    normalise: str = "loudest"
+    within: float = 20.0
 
     def __post_init__(self):
         if self.normalise not in NORMALISATIONS:
@@ -83,10 +87,10 @@ class FrontEnd:
         """
         long = stop - start
         if self.seconds is None:
-            return np.linspace(start - 0.04 * long, stop + 0.04 * long, self.size[1] + 1)
+            return np.linspace(start - MARGIN * long, stop + MARGIN * long, self.size[1] + 1)
         wanted = self.seconds * RATE / STRIDE
         width, centre = min(max(wanted, 1.1 * long), 1.6 * wanted), (start + stop) / 2
-        if 1.1 * long > width:  # too long to be squeezed: where it is loudest
+        if long > width + 1:  # too long to be squeezed: where it is loudest
             total = np.concatenate([[0.0], np.cumsum(np.sqrt(power))])
             first = np.arange(start, stop - int(width) + 1)
             centre = first[np.argmax(total[first + int(width)] - total[first])] + width / 2
@@ -98,9 +102,9 @@ class FrontEnd:
             level = pcen(mel)
             return 255 * np.clip(level / max(np.quantile(level[:, start:stop], 0.995), 1e-9), 0, 1), 0.0
         level = 10 * np.log10(mel + _FLOOR)
+        if self.normalise == "loudest":
+            return 255 * np.clip((level - level.max()) / RANGE + 1, 0, 1), 0.0
         level = np.maximum(level, level.max() - 60)
-        if self.normalise == "none":
-            return 255 * (level - level.max() + 60) / 60, 0.0
         word = level[:, start:stop]
         level = (level - word.mean(1, keepdims=True)) / max(word.std(axis=1).mean(), 1e-6)
         return np.clip(128 + 50 * level, 0, 255), 0.0

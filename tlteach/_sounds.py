@@ -87,7 +87,7 @@ def look(samples):
     """
     from tlteach._pictures import _look
 
-    return _look(Image.fromarray(FrontEnd(seconds=None).picture(samples)))
+    return _look(Image.fromarray(FrontEnd().picture(samples)))
 
 
 def _read(source):

@@ -45,7 +45,7 @@ def spectrogram(data, index=0, *, frontend=None):
     Example:
         >>> import numpy as np, tlteach as tl
         >>> tone = np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000)
-        >>> seen = tl.spectrogram(tone, frontend=tl.FrontEnd(normalise="none"))
+        >>> seen = tl.spectrogram(tone, frontend=tl.FrontEnd(seconds=0.8))
         >>> bool(900 < seen.hertz[seen.level.sum(axis=1).argmax()] < 1100)
         True
 

@@ -8,6 +8,7 @@ Interrupted, it goes on from the last whole epoch.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from tlteach._folders import read_mini
 from tlteach._width import scale_width
 from tlteach.data import Split
-from tlteach.frontends import SpecAugment, perturb_speed
+from tlteach.frontends import SpecAugment
 
 NAME = "resnet50"
 SPEEDS = (0.82, 1.2)  # slowest and fastest at which a recording is played
@@ -57,7 +58,7 @@ def _pictures(split, copies):
         low, high = np.log(SPEEDS)
         for row in tqdm(range(split.num_examples), desc=f"pictures {copy + 1} of {copies}"):
             factor = float(np.exp(random.uniform(low, high))) if copies > 1 else 1.0
-            made.append(perturb_speed(split.take([row]), (factor,)).picture(0)[..., :1])
+            made.append(replace(split.pictures[row], speed=factor).picture()[..., :1])
     return np.stack(made).reshape(copies, split.num_examples, *made[0].shape)
 
 
@@ -66,7 +67,7 @@ def build(classes):
     backbone = scale_width(NETWORKS[NAME](weights=None, include_top=False, input_shape=(None, None, 3)), WIDTH)
     _calm_start(backbone)
     pictures = keras.Input((64, 64, 1), name="pictures")
-    x = SpecAugment(stretch=0.12, masks=1)(pictures)
+    x = SpecAugment()(pictures)
     x = keras.layers.Concatenate()([x, x, x])
     x = keras.layers.Rescaling(1.0, [-103.939, -116.779, -123.68])(x)
     x = keras.layers.GlobalAveragePooling2D()(backbone(x))

@@ -80,7 +80,8 @@ def noise(kind, count, random):
         times, base = np.arange(count) / RATE, random.choice([50, 60])
         made = sum(np.sin(2 * np.pi * base * k * times + random.uniform(0, 6.3)) / k for k in (1, 2, 3, 5)) + white / 4
     elif kind == "babble":  # noise with the spectrum of speech, whose loudness moves as syllables do
-        slow = np.interp(np.arange(count), np.arange(0, count + 1600, 1600), random.uniform(0.2, 1, count // 1600 + 2))
+        knots = np.arange(0, count + 1600, 1600)  # five a second
+        slow = np.interp(np.arange(count), knots, random.uniform(0.2, 1, len(knots)))
         made = slow * _shaped(white, lambda f: 1 / (1 + (f / 500) ** 2))
     else:
         slope = {"white": 0.0, "pink": 0.5, "street": 1.0}[kind]
