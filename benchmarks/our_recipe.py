@@ -29,8 +29,7 @@ def same(plan, splits, backbone, folder):
 
 def recommended(plan, splits, backbone, folder):
     """What the library advises: a solved probe, then fine-tuning where validation can show that it helps."""
-    features = tl.extract_features(backbone, splits, store=folder / "store")
-    return learn(backbone, splits, features, phases=None, seed=0)[0], []
+    return learn(backbone, splits, store=folder / "store")[0], []
 
 
 def main(folder, way):

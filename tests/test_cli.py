@@ -173,6 +173,7 @@ def test_ctrl_c_ends_all_phases_and_is_told(stripes, monkeypatch):
         return fine_tune(model, splits, phases, callbacks=[Stop()], **options)
 
     monkeypatch.setattr(recipe, "fine_tune", stopped)
-    fitted = recipe.fit_folder(stripes / "learn", {"name": "resnet50"}, labels=24, phases=3)
+    splits, _ = recipe.read_splits(stripes / "learn", labels=24)
+    fitted = recipe.fit_splits(splits, {"name": "resnet50"}, phases=3)
     assert len(asked) == 1 and fitted.run.interrupted
     assert "nterrupted" in fitted.decision

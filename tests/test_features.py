@@ -170,8 +170,26 @@ def test_black_pictures_and_dark_integers_are_in_range(small):
 def test_unknown_layer_and_pooling(small):
     with pytest.raises(ValueError, match=r"stage must be one of block1, .*block5. Received: 'block6'\."):
         tl.extract_features(small, pixels(1), layer="block6", store=None)
-    with pytest.raises(ValueError, match=r"pooling must be 'avg', 'max' or None. Received: 'sum'\."):
+    with pytest.raises(
+        ValueError, match=r"pooling must be one of 'avg', 'max', 'avg\+dev', or None. Received: 'sum'\."
+    ):
         tl.extract_features(small, pixels(1), pooling="sum", store=None)
+    with pytest.raises(ValueError, match=r"joined by pooling. Received: 2 stages, pooling=None\."):
+        tl.extract_features(small, pixels(1), layer=["block1", "block2"], pooling=None, store=None)
+    for wrong in ([], ["block2", "block2"]):
+        with pytest.raises(ValueError, match=r"a list of different ones. Received: \["):
+            tl.extract_features(small, pixels(1), layer=wrong, store=None)
+
+
+def test_several_stages_stand_side_by_side_with_mean_and_deviation(small):
+    pictures = pixels(3, (32, 32))
+    maps = [tl.extract_features(small, pictures, layer=f"block{i}", pooling=None, store=None) for i in (2, 4)]
+    by_hand = []
+    for each in maps:
+        mean = each.mean((1, 2))
+        by_hand += [mean, np.abs(each - mean[:, None, None]).mean((1, 2)) / 2]
+    found = tl.extract_features(small, pictures, layer=["block2", "block4"], pooling="avg+dev", store=None)
+    assert close(found, np.concatenate(by_hand, axis=1))
 
 
 @pytest.mark.parametrize("kept_in", [None, "store"])

@@ -230,7 +230,7 @@ def resnet():
     return shaken(tl.load_backbone("resnet50", "mini", weights=None))
 
 
-@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("pooling", ["avg", "max", "avg+dev"])
 def test_the_joined_model_is_the_probe_on_features(resnet, pooling):
     pictures, y = pixels(12), np.arange(12) % 3
     features = np.array(tl.extract_features(resnet, pictures, pooling=pooling, store=None))
@@ -284,7 +284,7 @@ def test_a_head_of_the_wrong_width(resnet):
 
 
 def test_an_unknown_pooling(resnet):
-    with pytest.raises(ValueError, match=r"pooling must be 'avg' or 'max'. Received: 'sum'\."):
+    with pytest.raises(ValueError, match=r"pooling must be one of 'avg', 'max', 'avg\+dev'. Received: 'sum'\."):
         tl.attach_head(resnet, 2, pooling="sum")
 
 
@@ -311,6 +311,21 @@ def test_a_head_on_a_middle_stage_gives_what_its_probe_gives(layer):
     assert not [layer.name for layer in model.layers if layer.name.startswith("conv5")]
     run = tl.fine_tune(model, splits, [tl.Phase(("conv3" if "conv3" in layer else "conv4", "head"), 1)], store=None)
     assert run.plan["variables"].iloc[0] > 2
+
+
+def test_a_head_on_several_stages_is_trained_saved_and_loaded(tmp_path):
+    backbone, splits = small_backbone("resnet50"), small_splits()
+    stages = {"layer": ["conv2", "conv3", "conv4"], "pooling": "avg+dev"}
+    features = tl.extract_features(backbone, splits, store=None, **stages)
+    probe = tl.linear_probe(features)
+    model = tl.attach_head(backbone, probe, **stages)
+    assert close(model.predict_on_batch(splits.test.array()), probe.predict_on_batch(features.test.x), 1e-4)
+    run = tl.fine_tune(model, splits, [tl.Phase(("head",), 1), tl.Phase(("conv4", "head"), 1)], store=None)
+    assert run.plan["cut at"].iloc[0] == "head_pool"
+    assert "several tensors" in run.plan["why"].iloc[1]
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert close(again.predict_on_batch(splits.test.array()), model.predict_on_batch(splits.test.array()))
 
 
 def test_a_head_on_a_layer_that_there_is_not():

@@ -111,8 +111,8 @@ def test_the_patient_survives_the_export(slices, tmp_path):
     with open(folder / "groups.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {Path(row["path"]).name: row["patient"] for row in rows} == slices
-    assert {row["path"] for row in rows} == {p.relative_to(folder).as_posix() for p in folder.rglob("*.png")}
-    assert {p.name for p in folder.iterdir()} == {"glioma", "meningioma", "pituitary", "groups.csv"}
+    assert {row["path"] for row in rows} == {p.relative_to(folder).as_posix() for p in folder.glob("[!.]*/*.png")}
+    assert {p.name for p in folder.iterdir()} == {"glioma", "meningioma", "pituitary", "groups.csv", ".masks"}
 
 
 def test_full_brain_slices_are_split_by_patient(slices):
@@ -157,6 +157,19 @@ def test_recordings_survive_the_export_and_are_split_by_speaker(digits):
             np.testing.assert_array_equal(samples, digits[path.name])
 
 
+def test_the_masks_come_along(slices):
+    mri = tl.load_dataset("brain_mri", "full")
+    drawn = module_of("brain_mri_dataset_builder_test.py").tumour().astype(bool)
+    masks = tl.load_masks("brain_mri", mri.val, "full")
+    assert len(masks) == mri.val.num_examples and all(np.array_equal(mask, drawn) for mask in masks)
+
+
+def test_pictures_without_masks(cache):
+    for name, size in (("cats_vs_dogs", "mini"), ("brain_mri", "full")):
+        with pytest.raises(ValueError, match=rf"masks belong to the pictures of brain_mri.*Received: '{name}', {size}"):
+            tl.load_masks(name, None, size)
+
+
 @pytest.mark.parametrize("stops", ["write_bytes", "replace"])
 def test_an_export_that_breaks_off_leaves_nothing_and_can_be_made_again(slices, cache, tmp_path, monkeypatch, stops):
     written, real = [], Path.write_bytes
@@ -177,7 +190,7 @@ def test_an_export_that_breaks_off_leaves_nothing_and_can_be_made_again(slices, 
         with pytest.raises(OSError, match="No space left"):
             _tfds.export_full("brain_mri", data_dir=tmp_path / "tfds")
     assert [p.name for p in (cache / "datasets/brain_mri").iterdir() if p.suffix != ".lock"] == []
-    assert len(list(_tfds.export_full("brain_mri", data_dir=tmp_path / "tfds").rglob("*.png"))) == 24
+    assert len(list(_tfds.export_full("brain_mri", data_dir=tmp_path / "tfds").glob("[!.]*/*.png"))) == 24
 
 
 def test_missing_tensorflow_datasets_names_the_command(cache, monkeypatch):

@@ -9,6 +9,7 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
+    "masks": ["load_masks"],
     "data": ["Split", "Splits", "check_leakage", "from_folder", "load_dataset", "subset"],
     "splitting": ["resplit", "shuffle_labels"],
     "backbones": ["Backbone", "list_backbones", "load_backbone"],
@@ -23,13 +24,13 @@ _HOMES = {
     "evaluation": ["Report", "evaluate"],
     "decisions": [
         "Curve",
-        "accuracy_by",
-        "average_by",
         "choose_threshold",
+        "one_against_rest",
         "precision_recall_curve",
         "roc_curve",
         "sensitivity_specificity",
     ],
+    "subgroups": ["accuracy_by", "average_by"],
     "calibration": ["calibration_table", "expected_calibration_error", "scale_temperature"],
     "activation_maps": ["class_activation_maps"],
     "plots": [

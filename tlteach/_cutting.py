@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tlteach._augment import Augmented, augmented
+from tlteach._pooling import POOL
 from tlteach._stages import HEAD, boundary_before, cut, find_stages, operations_of
 from tlteach._store import read_rows
 from tlteach._training import Rows, class_weights
@@ -70,7 +71,7 @@ def _boundary(model, phase):
 def _pooled(model):
     """The head alone is trained on pooled features, which are small."""
     names = [op.name for op in operations_of(model)]
-    return "head_pool" if "head_pool" in names else boundary_before(model, HEAD)
+    return POOL if POOL in names else boundary_before(model, HEAD)
 
 
 def _saved(model, start, data, phase):

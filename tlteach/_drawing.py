@@ -1,12 +1,15 @@
 """Draw the parts of a split: whole units (twins, patients) at a time, each class in its share."""
 
 import numbers
+import warnings
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
 
-DRAWS = 200  # at most, of which the best is taken: groups are of unequal size
-EVEN = 0.003  # by how much the classes' shares may be off on average before another draw is made
+TRIES = 50  # draws in groups, until each class comes up in each part
+FOLDS = 20  # at most: a share of groups is a number of folds out of these
 
 
 def check_drawing(val, test, seed):
@@ -40,84 +43,68 @@ def draw_parts(table, shares, *, seed, classes=None, column=None):
         classes: Classes that must be there; those of the table if `None`.
         column: What the units are called where they are groups of pictures; else they are single ones and twins.
     """
-    units = _Units(table)
-    _check_enough(units, table["class"].unique() if classes is None else classes, len(shares) + 1, column)
+    unit, kind = pd.factorize(table["unit"])[0], table["class"].to_numpy()
+    counts = table.groupby("class")["unit"].nunique()  # units that have a picture of the class
+    _check_enough(counts, table["class"].unique() if classes is None else classes, len(shares) + 1, column)
     random = np.random.default_rng(seed)
-    parts = units.draw(shares, random) if column is None else _best(units, shares, random, column)
-    return np.array(["train", *shares], dtype=object)[parts[units.of_row]]
+    if column is None:
+        return _draw_units(unit, _rarest(unit, kind, counts), shares, random)[unit]
+    return _draw_groups(unit, kind, shares, random, column)
 
 
-def _best(units, shares, random, column):
-    least = np.inf
-    for _ in range(DRAWS):
-        parts = units.fill(shares, random)
-        if (off := units.unevenness(parts, shares)) < least:
-            least, best = off, parts
-        if least <= EVEN:
-            break
-    if np.isinf(least):
-        raise ValueError(
-            f"each class must come up in each split without dividing a {column}. "
-            f"Received: classes so spread over {len(units.stratum)} different values of {column} that none of "
-            f"{DRAWS} draws did that; try another seed, or val=0."
-        )
-    return best
+def _rarest(unit, kind, counts):
+    """Return the class that each unit is drawn with, `(units,)`: the rarest of its own."""
+    order = np.argsort(counts[kind].to_numpy(), kind="stable")
+    return pd.Series(kind[order]).groupby(unit[order]).first().to_numpy()
 
 
-class _Units:
-    """What is drawn: each unit counts to the rarest of its classes, and the draw is made class by class.
-
-    Attributes:
-        of_row: Unit of each row, `(rows,)`.
-        stratum: Class that each unit is drawn with, `(units,)`.
-    """
-
-    def __init__(self, table):
-        self.of_row, _ = pd.factorize(table["unit"])
-        self.class_of_row, self.classes = pd.factorize(table["class"], sort=True)
-        pairs = pd.DataFrame({"unit": self.of_row, "class": self.class_of_row}).value_counts(sort=False).reset_index()
-        self.counts = np.bincount(pairs["class"], minlength=len(self.classes))  # (classes,) units with that class
-        rarest = pairs.assign(units=self.counts[pairs["class"]]).sort_values(["unit", "units"], kind="stable")
-        self.stratum = rarest.drop_duplicates("unit")["class"].to_numpy()
-        self.pairs = pairs.sort_values("unit", kind="stable")[["unit", "class", "count"]].to_numpy()
-
-    def fill(self, shares, random):
-        """As `draw`, by pictures: each unit, in turn, goes where most of its class is wanting."""
-        wanted = np.array([1 - sum(shares.values()), *shares.values()])
-        starts = np.searchsorted(self.pairs[:, 0], range(len(self.stratum) + 1))
-        filled = np.zeros((len(self.classes), len(wanted)))  # pictures of each class in each part
-        parts, ties = np.zeros(len(self.stratum), int), random.random((len(self.stratum), len(wanted)))
-        for unit in random.permutation(len(parts)):
-            parts[unit] = np.argmin(filled[self.stratum[unit]] / wanted + 1e-9 * ties[unit])
-            own = self.pairs[starts[unit] : starts[unit + 1]]
-            filled[own[:, 1], parts[unit]] += own[:, 2]
-        return parts
-
-    def draw(self, shares, random):
-        """Return the part of each unit, `(units,)`: 0 for train, then the shares in their order."""
-        parts = np.zeros(len(self.stratum), int)
-        for number in range(len(self.classes)):
-            left = random.permutation(np.flatnonzero(self.stratum == number))
-            own = len(left)
-            for part, share in enumerate(shares.values(), 1):
-                after = len(shares) + 1 - part  # what comes later needs one each
-                count = max(0, min(max(1, round(share * own)), len(left) - after))
-                parts[left[:count]] = part
-                left = left[count:]
-        return parts
-
-    def unevenness(self, parts, shares):
-        """Return by how much a class's share of pictures is off on average, infinite where a class is missing."""
-        whole, kinds = len(shares) + 1, len(self.classes)
-        counts = np.bincount(self.class_of_row * whole + parts[self.of_row], minlength=kinds * whole)
-        counts = counts.reshape(kinds, whole)  # pictures of each class in each part
-        wanted = [1 - sum(shares.values()), *shares.values()]
-        off = np.abs(counts / counts.sum(axis=1, keepdims=True) - wanted).mean()
-        return off if counts.all() else np.inf
+def _draw_units(unit, stratum, shares, random):
+    """Return the part of each unit, `(units,)`, class by class, at least one for each part."""
+    parts = np.full(len(stratum), "train", dtype=object)
+    for name in np.unique(stratum):
+        left = random.permutation(np.flatnonzero(stratum == name))
+        own = len(left)
+        for number, (part, share) in enumerate(shares.items()):
+            after = len(shares) - number  # what comes later needs one each
+            count = max(0, min(max(1, round(share * own)), len(left) - after))
+            parts[left[:count]] = part
+            left = left[count:]
+    return parts
 
 
-def _check_enough(units, classes, needed, column):
-    counts = pd.Series(units.counts, units.classes).reindex(classes, fill_value=0)
+def _draw_groups(unit, kind, shares, random, column):
+    """Return the part of each row, `(rows,)`; scikit-learn's grouped folds keep the classes' shares even."""
+    for _ in range(TRIES):
+        parts, left = np.full(len(unit), "train", dtype=object), 1.0
+        for part, share in shares.items():
+            rows = np.flatnonzero(parts == "train")
+            parts[rows[_some_folds(unit[rows], kind[rows], share / left, random)]] = part
+            left -= share
+        if (pd.crosstab(kind, parts).reindex(columns=["train", *shares], fill_value=0) > 0).all(axis=None):
+            return parts
+    raise ValueError(
+        f"each class must come up in each split without dividing a {column}. "
+        f"Received: classes so spread over {unit.max() + 1} different values of {column} that none of "
+        f"{TRIES} draws did that; try another seed, or val=0."
+    )
+
+
+def _some_folds(unit, kind, share, random):
+    """Return rows that are as near to a share as whole folds are."""
+    most = min(FOLDS, int(pd.Series(unit).groupby(kind).nunique().max()))
+    if most < 2:
+        return []
+    found = Fraction(share).limit_denominator(most)
+    folds = found.denominator if 0 < found < 1 else most
+    taken = min(max(1, round(share * folds)), folds - 1)
+    drawn = StratifiedGroupKFold(folds, shuffle=True, random_state=int(random.integers(2**31)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds: looked after above
+        return np.concatenate([rows for _, (_, rows) in zip(range(taken), drawn.split(unit, kind, unit), strict=False)])
+
+
+def _check_enough(counts, classes, needed, column):
+    counts = counts.reindex(classes, fill_value=0)
     few = counts[counts < needed]
     if needed == 1 or not len(few):
         return

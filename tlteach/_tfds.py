@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from tlteach._assets import cache_dir, shipped
 from tlteach._groups import declared
+from tlteach.masks import MASKS
 
 
 def export_full(name, *, data_dir=None):
@@ -75,9 +76,12 @@ def _write_files(builder, folder, groups):
     kind = "image" if "image" in features else "audio"
     for row in tqdm(rows, total=builder.info.splits["train"].num_examples, desc="write files", delay=2):
         place = Path(features["label"].names[row["label"]], Path(row[f"{kind}/filename"].decode()).name)
-        (folder / place.parent).mkdir(parents=True, exist_ok=True)
-        data = row["image"] if kind == "image" else _wave(row["audio"], features["audio"].sample_rate)
-        (folder / place).write_bytes(data)
+        if kind == "audio":
+            row["audio"] = _wave(row["audio"], features["audio"].sample_rate)
+        for column, base in {kind: folder, "mask": folder / MASKS}.items():
+            if column in row:
+                (base / place.parent).mkdir(parents=True, exist_ok=True)
+                (base / place).write_bytes(row[column])
         table.append((place.as_posix(), row[groups].decode() if groups else None))
     if groups:
         with open(folder / "groups.csv", "w", newline="", encoding="utf-8") as file:

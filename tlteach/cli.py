@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Learn transfer learning with Keras: run the lessons, and fit a model to a folder of your own pictures.",
+    help="Learn transfer learning with Keras: run the lessons, and fit a model to your own pictures or recordings.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -77,35 +77,46 @@ def run(
 def fit(
     folder: Annotated[Path, typer.Argument(help="A folder for each class, or train/val/test folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for model.keras, report.json and report.html.")],
-    backbone: Annotated[str, typer.Option(help="Name of the backbone, such as vgg16 or mobilenetv2.")] = "resnet50",
+    backbone: Annotated[
+        str, typer.Option(help="Name of the backbone, such as vgg16, or speech for words.")
+    ] = "resnet50",
     size: Size = None,
     weights: Annotated[
         str, typer.Option(help="A weights file without top, imagenet, none, or default (what the size ships with).")
     ] = "default",
     test: Annotated[Path | None, typer.Option(help="A folder of the same classes to measure on.")] = None,
     labels: Annotated[int | None, typer.Option(help="How many labelled pictures to use in all. [default: all]")] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(help="What belongs together: a table of pictures and patients, or a pattern in the files' names."),
+    ] = None,
     phases: Annotated[
         int | None, typer.Option(min=0, help="Stages to fine-tune. [default: as many as validation says help]")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
 ):
-    """Fit a model to a folder of pictures by the recipe that the lessons recommend.
+    """Fit a model to a folder of pictures or recordings by the recipe that the lessons recommend.
 
     Examples:
 
     tlteach fit pets --out pets-model
 
     tlteach fit pets --backbone mobilenetv2 --weights imagenet --labels 400 --out pets-model
+
+    tlteach fit slices --groups '(?P<patient>p[0-9]+)_' --out slices-model
+
+    tlteach fit words --backbone speech --groups '^(?P<speaker>[a-z]+)_' --out words-model
     """
     _start_keras()
-    from tlteach.recipe import fit_folder
+    from tlteach.recipe import fit_splits, read_splits
     from tlteach.report import verdict, write_report
 
     if out.exists() and not out.is_dir():
         raise _fail(f"out must be a folder, new or old. Received: {out}, a file.")
     wanted = {"name": backbone, "size": size, "weights": None if weights == "none" else weights}
     try:
-        fitted = fit_folder(folder, wanted, test=test, labels=labels, phases=phases, seed=seed)
+        splits, notes = read_splits(folder, test=test, labels=labels, groups=groups, seed=seed)
+        fitted = fit_splits(splits, wanted, phases=phases, seed=seed, notes=notes)
         write_report(fitted, out)
     except (ValueError, OSError) as error:
         raise _fail(str(error)) from None
@@ -117,9 +128,9 @@ def fit(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="model.keras, as tlteach fit leaves it.")],
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures or recordings, or folders of them.")],
 ):
-    """Print a JSON line for each picture: path, label, and probabilities by class name.
+    """Print a JSON line for each picture or recording: path, label, and probabilities by class name.
 
     Example: tlteach predict pets-model/model.keras holiday/*.jpg
     """

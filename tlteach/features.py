@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from tlteach._assets import cache_dir
 from tlteach._fold import Folded
+from tlteach._pooling import pooled
 from tlteach._stages import operations_of, sources, tensor_of
 from tlteach._store import kept_rows
 from tlteach.data import Split, Splits
@@ -52,8 +53,10 @@ def extract_features(backbone, data, *, layer=None, pooling="avg", store="defaul
     Args:
         backbone: A `Backbone`.
         data: `Splits`, a `Split`, or an array of pictures `(n, height, width, 3)` in 0..255.
-        layer: Stage or layer whose output is wanted; the last if `None`.
-        pooling: `"avg"` or `"max"` over the positions, or `None` for the whole map.
+        layer: Stage or layer whose output is wanted, or a list of them, whose features are then
+            put side by side; the last if `None`.
+        pooling: `"avg"` or `"max"` over the positions, `"avg+dev"` for the average and half the mean
+            absolute deviation from it, or `None` for the whole map.
         store: `"default"` keeps features under the cache folder (`TLTEACH_CACHE`),
             a path keeps them there, `None` keeps nothing.
         precision: `"float32"`, or one of two approximations. `"bfloat16"` computes in 16 bits,
@@ -66,7 +69,7 @@ def extract_features(backbone, data, *, layer=None, pooling="avg", store="defaul
         float32 (float16 with `precision="float16"`).
 
     Raises:
-        ValueError: If the pictures are in 0..1, or the layer or the precision is unknown.
+        ValueError: If the pictures are in 0..1, or the layer, the pooling or the precision is unknown.
         OSError: If the disk is full.
 
     Side effects:
@@ -81,23 +84,31 @@ def extract_features(backbone, data, *, layer=None, pooling="avg", store="defaul
     Reference:
         Razavian et al. 2014, CNN Features off-the-shelf; lesson 01.
     """
-    end, how = end_of(backbone, layer), {"pooling": pooling, "store": store, "precision": precision}
+    ends, how = ends_of(backbone, layer), {"pooling": pooling, "store": store, "precision": precision}
     if isinstance(data, Splits):
         parts = {
-            name: Part(extract_features(backbone, part, layer=end, **how), part.labels)
+            name: Part(extract_features(backbone, part, layer=ends, **how), part.labels)
             for name, part in data.parts().items()
         }
         return Features(**parts, classes=data.classes)
     split = data if isinstance(data, Split) else split_of_array(data)
-    return activations(backbone.model, end, split, **how)
+    return activations(backbone.model, ends, split, **how)
 
 
-def end_of(backbone, layer):
-    """Return the name of the operation that ends a stage, or of the layer itself; the last if `None`."""
+def ends_of(backbone, layer):
+    """Return the names of the operations that end some stages, or of the layers themselves, as a tuple.
+
+    Args:
+        backbone: A `Backbone`.
+        layer: Stage or layer, or a list of them; the last if `None`.
+    """
     names = [op.name for op in backbone.model.operations]
-    if layer in names:
-        return layer
-    return names[-1] if layer is None else backbone.output_of(layer)
+    if layer is None:
+        return (names[-1],)
+    layers = [layer] if isinstance(layer, str) else list(layer)
+    if not layers or len(set(layers)) < len(layers):
+        raise ValueError(f"layer must be a stage or layer, or a list of different ones. Received: {layer!r}.")
+    return tuple(each if each in names else backbone.output_of(each) for each in layers)
 
 
 def split_of_array(pictures, labels=None, *, classes=("",)):
@@ -126,14 +137,14 @@ def check_range(pictures):
         )
 
 
-def activations(model, end, split, *, pooling=None, store="default", precision="float32"):
-    """Return what one operation of a flat model gives for each picture, from the store if it is there.
+def activations(model, ends, split, *, pooling=None, store="default", precision="float32"):
+    """Return what operations of a flat model give for each picture, from the store if it is there.
 
     Args:
         model: A flat model from `load_backbone` or `attach_head`.
-        end: Name of the operation.
+        ends: Name of an operation, or a tuple of them.
         split: `Split`.
-        pooling: `"avg"`, `"max"` or `None`.
+        pooling: As in `extract_features`.
         store, precision: As in `extract_features`.
     """
     if precision not in PRECISIONS:
@@ -141,7 +152,8 @@ def activations(model, end, split, *, pooling=None, store="default", precision="
     if split.num_examples and isinstance(split.pictures[0], np.ndarray):
         check_range(np.stack([p for p in split.pictures[:64] if p.shape == split.pictures[0].shape]))
     arithmetic, kept = PRECISIONS[precision]
-    prefix, split = _prefix(model, end, pooling), sized_for(model, split)
+    ends = (ends,) if isinstance(ends, str) else ends
+    prefix, split = _prefix(model, ends, pooling), sized_for(model, split)
     shape, count = tuple(prefix.model.output.shape[1:]), split.num_examples
     if count == 0:
         return np.zeros((0, *shape), kept)
@@ -161,16 +173,16 @@ def sized_for(model, split):
     return split.sized(size) if all(size) else split
 
 
-def _prefix(model, end, pooling):
-    """The model from the resized pixels to one operation, built (and compiled) once for each model."""
+def _prefix(model, ends, pooling):
+    """The model from the resized pixels to some operations, built (and compiled) once for each model."""
     known = _PREFIXES.setdefault(model, {})
-    if (end, pooling) not in known:
-        known[end, pooling] = _Prefix(_build_prefix(model, end, pooling))
-    return known[end, pooling]
+    if (ends, pooling) not in known:
+        known[ends, pooling] = _Prefix(keras.Model(tensor_of(model, RESIZE), pooled(model, ends, pooling)))
+    return known[ends, pooling]
 
 
 class _Prefix:
-    """The model from the resized pixels to one operation, and what computes the same faster."""
+    """The model from the resized pixels to some operations, and what computes the same faster."""
 
     def __init__(self, model):
         self.model, self._folded = model, {}
@@ -182,16 +194,6 @@ class _Prefix:
                 self.model, dtype=None if arithmetic == "float32" else f"mixed_{arithmetic}"
             )
         return self._folded[arithmetic]
-
-
-def _build_prefix(model, end, pooling):
-    output = tensor_of(model, end)
-    if pooling and len(output.shape) == 4:
-        kinds = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
-        if pooling not in kinds:
-            raise ValueError(f"pooling must be 'avg', 'max' or None. Received: {pooling!r}.")
-        output = kinds[pooling]()(output)
-    return keras.Model(tensor_of(model, RESIZE), output)
 
 
 def _key(split, prefix, precision):

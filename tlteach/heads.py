@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from tlteach import _logistic
-from tlteach._stages import tensor_of
-from tlteach.features import Features, end_of
+from tlteach._pooling import POOLINGS, pooled
+from tlteach.features import Features, ends_of
 from tlteach.freezing import freeze_batchnorm
 
 
@@ -118,9 +118,9 @@ def attach_head(backbone, head, *, layer=None, pooling="avg", dropout=0.0):
             model trains the backbone.
         head: A number of classes for a new random linear head, a probe from
             `linear_probe`, or any `keras.Model` on pooled features. A given head is copied.
-        layer: Stage or layer that the head stands on, as the probe's features were extracted; the
-            last if `None`. What comes after it is left out of the model.
-        pooling: `"avg"` or `"max"`, as the probe's features were pooled.
+        layer: Stage or layer that the head stands on, or a list of them, as the probe's features were
+            extracted; the last if `None`. What comes after it is left out of the model.
+        pooling: `"avg"`, `"max"` or `"avg+dev"`, as the probe's features were pooled.
         dropout: Share of the pooled features dropped in training, 0 to 1.
 
     Returns:
@@ -143,10 +143,9 @@ def attach_head(backbone, head, *, layer=None, pooling="avg", dropout=0.0):
     Reference:
         Lesson 01.
     """
-    pools = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
-    if pooling not in pools:
-        raise ValueError(f"pooling must be 'avg' or 'max'. Received: {pooling!r}.")
-    x = pools[pooling](name="head_pool")(tensor_of(backbone.model, end_of(backbone, layer)))
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}. Received: {pooling!r}.")
+    x = pooled(backbone.model, ends_of(backbone, layer), pooling)
     x = keras.layers.Dropout(dropout, name="head_dropout")(x) if dropout else x
     model = keras.Model(backbone.model.input, _head_on(x, head), name=f"{backbone.name}_classifier")
     freeze_batchnorm(model)

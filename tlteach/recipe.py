@@ -3,30 +3,36 @@
 import time
 import warnings
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import pandas as pd
 
-from tlteach._stages import HEAD
-from tlteach.backbones import default_input_size, load_backbone
+from tlteach._stages import HEAD, find_stages
+from tlteach.backbones import SPEECH, default_input_size, load_backbone
 from tlteach.data import Splits, from_folder, subset, with_test_folder
 from tlteach.evaluation import Report, evaluate
-from tlteach.features import extract_features
+from tlteach.features import Features, Part, extract_features
 from tlteach.finetune import Phase, Run, fine_tune, gradual_unfreezing
+from tlteach.frontends import holds_sound
 from tlteach.heads import attach_head, linear_probe
+from tlteach.recipe_sound import learn_sounds
 
 LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
 SHALLOW, DEEP = 1 / 3, 3 / 4  # shares of the stages that are fine-tuned
 FAR = 0.1  # share of mistakes by the probe from which on the target is so far from the source that few stages help
 EPOCHS = 15
 RATE, RATE_WITHOUT_NORM = 1e-3, 1e-4  # of Adam, at its highest; without normalisation, large steps end a network
+OUTER = 1 / 6  # share of the stages, at either end, that the middle ones leave out
+BOTH = "avg+dev"  # how the middle stages are pooled
+_PARTS = ("train", "val", "test")
 ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
 
 
 @dataclass(eq=False)
 class Fit:
-    """What `fit_folder` made.
+    """What `fit_splits` made.
 
     Attributes:
         model: The model, from raw pixels to probabilities.
@@ -34,7 +40,7 @@ class Fit:
         run: `Run` of the fine-tuning, or `None` if there was none.
         decision: One sentence: what was done, and why.
         splits: The data.
-        seconds: Time from the first look at the folder to the finished model.
+        seconds: Time from the first look at the pictures to the finished model.
         test_seconds: Time that measuring it on the test split took.
         notes: What was left out of the data and why, a sentence each.
     """
@@ -49,70 +55,115 @@ class Fit:
     notes: list = field(default_factory=list)
 
 
-def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0):
-    """Fit a classifier on a folder of pictures by the recommended recipe.
-
-    A linear probe is solved on the backbone's features. If it makes enough mistakes
-    on validation for an improvement to be seen, a third of the stages is fine-tuned
-    from there, and if validation gets better by it, three quarters; or three quarters
-    at once, where the probe errs often. If nothing helps, the probe learns from the
-    validation pictures too.
+def read_splits(folder, *, test=None, labels=None, groups=None, seed=0):
+    """Read the folder that a classifier is to be fitted on.
 
     Args:
         folder: A folder for each class, or train/val/test folders of them.
-        backbone: A `Backbone`, or the keyword arguments of `load_backbone` as a dict.
         test: A folder of the same classes to measure on; else a fifth of `folder`.
         labels: How many labelled pictures to use in all; all if `None`.
+        groups: What belongs together, such as a patient's slices, as in `from_folder`.
+        seed: Seed of what is drawn.
+
+    Returns:
+        `(splits, notes)`: `Splits`, and a sentence for each thing that was left out.
+
+    Raises:
+        ValueError: If the folder, the test folder or the numbers do not fit.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        splits = from_folder(folder, test=0.2 if test is None else 0.0, seed=seed, groups=groups)
+        if test is not None:
+            splits = with_test_folder(splits, test, groups=groups)
+    notes = [str(each.message) for each in caught if each.category is UserWarning]
+    return splits if labels is None else subset(splits, labels, seed=seed), notes
+
+
+def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
+    """Fit a classifier by the recommended recipe. For recordings it is that of `recipe_sound`.
+
+    Linear probes are solved on what the backbone's last stage gives, and on its middle
+    stages together, which serve targets far from the source better. If the better one makes
+    enough mistakes on validation for an improvement to be seen, a third of the stages is
+    fine-tuned from there, and if validation gets better by it, three quarters; or three
+    quarters at once, where the probe errs often. If nothing helps, the probe learns from the
+    validation pictures too.
+
+    Args:
+        splits: `Splits`; the test split is touched once, at the end.
+        backbone: A `Backbone`, or the keyword arguments of `load_backbone` as a dict.
         phases: How many stages to fine-tune; `None` lets validation decide.
         seed: Seed of all that is random.
+        notes: Sentences for the report.
 
     Returns:
         `Fit`.
 
     Raises:
-        ValueError: If the folder, the test folder or the numbers do not fit.
+        ValueError: If the backbone or the phases do not fit.
 
     Reference:
-        Kumar et al. 2022; lesson 01.
+        Kumar et al. 2022; lessons 01, 03 and 04.
     """
     keras.utils.set_random_seed(seed)
     started = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        splits = _splits(folder, test, labels, seed)
-    notes = [str(each.message) for each in caught if each.category is UserWarning]
     backbone = _load(backbone) if isinstance(backbone, dict) else backbone
-    labelled = replace(splits, test=splits.test.take([]))
-    features = extract_features(backbone, labelled)
-    model, run, decision = learn(backbone, splits, features, phases=phases, seed=seed)
+    how = learn_sounds if holds_sound(splits.train) else learn
+    model, run, decision = how(backbone, replace(splits, test=splits.test.take([])), phases=phases, seed=seed)
     learned = time.perf_counter()
-    report = evaluate(model, splits.test)
-    return Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned, notes)
+    report = evaluate(model, splits.test, groups=splits.groups)
+    return Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned, list(notes))
 
 
 def _load(wanted):
-    """Load a backbone with its input somewhat larger than it was trained with, in steps of 16 pixels."""
+    """Load a backbone with its input somewhat larger than it was trained with, in steps of 16 pixels.
+
+    Spectrograms have no more to show in a larger size.
+    """
+    if wanted["name"].lower() == SPEECH or wanted.get("weights") == SPEECH:
+        return load_backbone(**wanted)
     height, width = default_input_size(**wanted)
     return load_backbone(**wanted, input_size=[16 * round(n * LARGER / 16) for n in (height, width)])
 
 
-def _splits(folder, test, labels, seed):
-    splits = from_folder(folder, test=0.2 if test is None else 0.0, seed=seed)
-    if test is not None:
-        splits = with_test_folder(splits, test)
-    return splits if labels is None else subset(splits, labels, seed=seed)
+class View(NamedTuple):
+    """Features taken in one way, and what was solved on them.
+
+    Attributes:
+        told: Its name in the report.
+        how: Keyword arguments of `attach_head`.
+        features: `Features`.
+        probe: `keras.Model`, solved on the training split.
+        mistakes: The probe's mistakes on validation.
+    """
+
+    told: str
+    how: dict
+    features: Features
+    probe: keras.Model
+    mistakes: int
 
 
-def learn(backbone, splits, features, *, phases, seed):
-    """Return the model, the run (or none) and the sentence that says why."""
-    probe = linear_probe(features, seed=seed)
-    mistakes = int((np.asarray(probe.predict_on_batch(features.val.x)).argmax(1) != features.val.y).sum())
-    told = f"the linear probe made {mistakes} mistakes on {len(features.val.y)} validation pictures"
-    if phases == 0 or (phases is None and mistakes < ENOUGH_MISTAKES):
+def learn(backbone, splits, *, phases=None, seed=0, store="default"):
+    """Return the model, the run (or none) and the sentence that says why.
+
+    Args:
+        backbone: A `Backbone`.
+        splits: `Splits`; the test split is not touched.
+        phases, seed: As in `fit_splits`.
+        store: As in `extract_features`.
+    """
+    last, far = _views(backbone, splits, seed=seed, store=store)
+    clearly = last.mistakes - far.mistakes > last.mistakes**0.5  # more than chance would do
+    view = far if phases is None and clearly else last
+    count = len(view.features.val.y)
+    told = f"the linear probe on {view.told} made {view.mistakes} mistakes on {count} validation pictures"
+    if phases == 0 or (phases is None and view.mistakes < ENOUGH_MISTAKES):
         why = "and none was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
-        return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
-    model = attach_head(backbone, probe)
-    planned = gradual_unfreezing(backbone, phases) if phases else deepening(backbone, mistakes / len(features.val.y))
+        return _probe_alone(backbone, view, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
+    model = attach_head(backbone, view.probe, **view.how)
+    planned = gradual_unfreezing(backbone, phases) if phases else deepening(model, view.mistakes / count)
     run = _unfreeze(model, splits, planned, greedy=phases is None, seed=seed)
     helped = int((run.plan["kept epoch"] > 0).sum())
     stopped = "Interrupted. " if run.interrupted else ""
@@ -120,29 +171,48 @@ def learn(backbone, splits, features, *, phases, seed):
         before, after = run.history["val_accuracy"].iloc[0], run.history["val_accuracy"].max()
         gain = f"accuracy there went from {before:.1%} to {after:.1%}"
         return model, run, f"{stopped}Fine-tuned ({helped} of {len(run.plan)} phases kept): {told}; {gain}."
-    return (
-        _probe_alone(backbone, features, seed),
-        run,
-        f"{stopped}Linear probe: {told}, and fine-tuning made it no better.",
-    )
+    decision = f"{stopped}Linear probe: {told}, and fine-tuning made it no better."
+    return _probe_alone(backbone, view, seed), run, decision
 
 
-def deepening(backbone, error):
+def _views(backbone, splits, *, seed, store):
+    """Solve probes on the last stage, and on the middle ones, in one run of the backbone."""
+    stages = list(backbone.stages)
+    outer = max(1, round(OUTER * len(stages)))
+    middle, width = stages[outer:-outer], backbone.model.output_shape[-1]
+    joined = extract_features(backbone, splits, layer=[*middle, stages[-1]], pooling=BOTH, store=store)
+    last, far = slice(-2 * width, -width), slice(-2 * width)  # of the last stage, the averages alone
+    yield _view("its last stage", {}, _columns(joined, last), seed)
+    yield _view("its middle stages", {"layer": middle, "pooling": BOTH}, _columns(joined, far), seed)
+
+
+def _columns(features, columns):
+    parts = {name: Part(part.x[:, columns], part.y) for name in _PARTS for part in [getattr(features, name)]}
+    return replace(features, **parts)
+
+
+def _view(told, how, features, seed):
+    probe = linear_probe(features, seed=seed)
+    wrong = np.asarray(probe.predict_on_batch(features.val.x)).argmax(1) != features.val.y
+    return View(told, how, features, probe, int(wrong.sum()))
+
+
+def deepening(model, error):
     """Plan phases, each with a rate that rises and falls: the last third of the stages, then three quarters.
 
     Targets near the source need few stages or none; far ones, such as brain slices after
     photographs, need nearly all at once, at a rate at which weights really move.
 
     Args:
-        backbone: A `Backbone`.
+        model: A model from `attach_head`.
         error: The probe's share of mistakes on validation, 0 to 1.
 
     Returns:
         List of `Phase`.
     """
-    stages = list(backbone.stages)
+    stages = [stage for stage in find_stages(model) if stage != HEAD]
     kinds = keras.layers.BatchNormalization, keras.layers.LayerNormalization
-    rate = RATE if any(isinstance(layer, kinds) for layer in backbone.model.layers) else RATE_WITHOUT_NORM
+    rate = RATE if any(isinstance(layer, kinds) for layer in model.layers) else RATE_WITHOUT_NORM
     shares = (DEEP,) if error > FAR else (SHALLOW, DEEP)
     trained = [(*stages[-max(1, round(share * len(stages))) :], HEAD) for share in shares]
     return [Phase(t, EPOCHS, rate, schedule="cosine", patience=EPOCHS, batch_size=16) for t in trained]
@@ -166,5 +236,5 @@ def _unfreeze(model, splits, phases, *, greedy, seed):
     )
 
 
-def _probe_alone(backbone, features, seed):
-    return attach_head(backbone, linear_probe(features, with_val=True, seed=seed))
+def _probe_alone(backbone, view, seed):
+    return attach_head(backbone, linear_probe(view.features, with_val=True, seed=seed), **view.how)

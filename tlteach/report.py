@@ -11,13 +11,17 @@ from pathlib import Path
 
 import keras
 import matplotlib.pyplot as plt
+import pandas as pd
 
 from tlteach import __version__
 from tlteach._assets import write_beside
-from tlteach.plots import plot_run
-from tlteach.plots_evaluation import plot_confusion, plot_mistakes
+from tlteach.calibration import calibration_table, expected_calibration_error
+from tlteach.decisions import one_against_rest, roc_curve
+from tlteach.plots import COLOURS, plot_run
+from tlteach.plots_evaluation import plot_calibration, plot_confusion, plot_mistakes, plot_roc
 
 CLASSES = "tlteach_classes.json"  # a member of the model's archive, which Keras itself ignores
+PER_BIN = 20  # pictures at least in a bin of the calibration, on average
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -28,12 +32,18 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem aut
 img {{ max-width: 100%; background: white; border-radius: 4px; }}
 table {{ border-collapse: collapse; }} td, th {{ padding: .2rem .8rem; text-align: right; }}
 th:first-child, td:first-child {{ text-align: left; }}
+.wide {{ overflow-x: auto; }}
 .figures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }}
 </style>
 <h1>{title}</h1>
 <p><strong>{accuracy}</strong></p><p>{decision}</p>{notes}
 <div class="figures">{figures}</div>
-<h2>By class</h2>{per_class}
+<h2>Each class against the others</h2>
+<p>With 95 % intervals{resampled}. Sensitivity is the share of a class that is found, specificity the share of the
+others that is not taken for it, AUC the chance that one of the class looks more like it than one of the others.</p>
+<div class="wide">{per_class}</div>
+<h2>How sure, and how often right</h2>
+<p>{calibration}</p>{calibration_figure}
 <h2>Wrongly classified, the surest first</h2>{mistakes}
 <p><small>{data} tlteach {version}, Keras {keras} on {backend}; {seconds:.1f} s.</small></p>
 </html>
@@ -44,7 +54,7 @@ def write_report(fit, out):
     """Write `model.keras`, `report.json` and `report.html`, each whole or not at all.
 
     Args:
-        fit: `Fit` from `fit_folder`.
+        fit: `Fit` from `fit_splits`.
         out: Folder, made if it is missing.
     """
     out = Path(out)
@@ -119,7 +129,12 @@ def _numbers(fit):
         "n": report.n,
         "classes": list(report.classes),
         "confusion": report.confusion.to_numpy().tolist(),
-        "per_class": report.per_class.to_dict(orient="index"),
+        "per_class": _per_class(report).to_dict(orient="index"),
+        "calibration": {
+            "expected_calibration_error": expected_calibration_error(report, bins=_bins(report)),
+            "bins": calibration_table(report, bins=_bins(report)).to_dict(orient="records"),
+        },
+        "groups": report.groups,
         "labels": fit.splits.train.num_examples + fit.splits.val.num_examples,
         "decision": fit.decision,
         "notes": fit.notes,
@@ -136,7 +151,10 @@ def _page(fit):
         notes="".join(f"<p>{html.escape(note)}</p>" for note in fit.notes),
         decision=html.escape(fit.decision),
         figures="".join(_figure(*drawn) for drawn in _figures(fit)),
-        per_class=fit.report.per_class.round(3).to_html(border=0),
+        resampled=f" over each {html.escape(fit.report.groups)}" if fit.report.groups else "",
+        per_class=_readable(fit.report).to_html(border=0),
+        calibration=_calibration(fit.report),
+        calibration_figure=_calibration_figure(fit.report),
         mistakes=_mistakes(fit),
         data=f"{splits.train.num_examples} training, {splits.val.num_examples} validation pictures.",
         version=__version__,
@@ -146,8 +164,46 @@ def _page(fit):
     )
 
 
+def _per_class(report):
+    """All that is measured of each class; `None` of one that the test split does not have, as JSON knows no NaN."""
+    table = report.per_class.join(one_against_rest(report).drop(columns="n")).astype(object)
+    return table.where(table.notna(), None)
+
+
+def _readable(report):
+    """The table of classes, each measure with its interval in a cell."""
+    table = one_against_rest(report)
+    measures = {"sensitivity": "sensitivity", "specificity": "specificity", "AUC": "AUC"}
+    cells = {
+        told: [f"{r[name]:.3f} ({r[f'{name}_low']:.3f} to {r[f'{name}_high']:.3f})" for _, r in table.iterrows()]
+        for name, told in measures.items()
+    }
+    return report.per_class[["n", "precision"]].round(3).join(pd.DataFrame(cells, index=table.index))
+
+
+def _bins(report):
+    return max(1, min(10, report.n // PER_BIN))
+
+
+def _calibration(report):
+    error, bins = expected_calibration_error(report, bins=_bins(report)), _bins(report)
+    return (
+        f"The model's probabilities are {error:.1%} off on average (expected calibration error, {bins} bins). "
+        "Below the dotted line it is too sure of itself."
+    )
+
+
+def _calibration_figure(report):
+    axes = plot_calibration(calibration_table(report, bins=_bins(report)))
+    return _figure(axes.figure, "Accuracy against the probability that the model gave")
+
+
 def _figures(fit):
     yield plot_confusion(fit.report).figure, "Confusion matrix: true classes in rows, predicted ones in columns"
+    known = one_against_rest(fit.report).index
+    if 0 < len(known) <= len(COLOURS):
+        curves = {str(name): roc_curve(fit.report, name, resamples=500) for name in known}
+        yield plot_roc(curves).figure, "ROC curve of each class against the others"
     if fit.run is not None:
         for metric in ("accuracy", "loss"):
             yield plot_run(fit.run, metric=metric).figure, f"Training and validation {metric} over the epochs"
