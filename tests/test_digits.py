@@ -35,7 +35,7 @@ def test_there_are_many_speakers_in_every_accent_and_each_is_in_one_split():
 def test_the_source_has_other_words_by_other_voices():
     assert not set(FOR_DIGITS) & set(FOR_WORDS) and not set(OTHERS) & set(DIGITS)
     heard = {s.voice for s in word_speakers(60, 0) if s.engine == "espeak-ng"}
-    assert heard == set(FOR_WORDS) and not heard & {s.voice for s in digit_speakers(0)}
+    assert len(heard) > 30 and heard <= set(FOR_WORDS) and not heard & {s.voice for s in digit_speakers(0)}
     assert check_words(OTHERS) == OTHERS and len(OTHERS) >= 60
 
 

@@ -127,12 +127,12 @@ def _pictures_in(folder):
 def _without_unreadable(root, table):
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = list(
-            tqdm(pool.map(lambda p: _try(root / p), table["path"]), total=len(table), desc="look at pictures", delay=2)
+            tqdm(pool.map(lambda p: _try(root / p), table["path"]), total=len(table), desc="look at files", delay=2)
         )
     bad = [(p, r) for p, r in zip(table["path"], looked, strict=True) if isinstance(r, str)]
     if bad:
-        named = "; ".join(f"{p}: {why}" for p, why in bad[:10]) + ("; ..." if len(bad) > 10 else "")
-        warnings.warn(f"{len(bad)} of {len(table)} files cannot be read and are left out: {named}", stacklevel=4)
+        told = "; ".join(f"{p}: {why}" for p, why in bad[:10]) + ("; ..." if len(bad) > 10 else "")
+        warnings.warn(f"{len(bad)} of {len(table)} files cannot be read and are left out: {told}", stacklevel=4)
     good = np.array([not isinstance(r, str) for r in looked])
     seen = [r for r in looked if not isinstance(r, str)]
     table = table[good].reset_index(drop=True)

@@ -124,9 +124,15 @@ def _check_whole(data):
             if kind == b"data" and size < _UNKNOWN and place + 8 + size > len(data):
                 raise ValueError(f"breaks off: {len(data) - place - 8} of {size} bytes of sound")
             place += 8 + size + size % 2
-    last = data.rfind(b"OggS")
-    if data[:4] == b"OggS" and not data[last + 5] & 4:  # the flag of a stream's last page
+    if data[:4] == b"OggS" and not _ends(data, data.rfind(b"OggS")):
         raise ValueError("breaks off: the last page is missing")
+
+
+def _ends(data, page):
+    """Whether an Ogg page is a stream's last, and whole."""
+    header = data[page : page + 27]
+    table = data[page + 27 : page + 27 + (header[26] if len(header) == 27 else 0)]
+    return len(header) == 27 and bool(header[5] & 4) and len(data) >= page + 27 + len(table) + sum(table)
 
 
 def _check_sound(sound, rate, promised):
@@ -144,8 +150,8 @@ def _check_sound(sound, rate, promised):
 def _is_clipped(sound):
     """Whether many samples in a row stand at the largest value: the peaks were cut off."""
     top = np.abs(sound).max()
-    at_top = np.abs(sound) >= 0.999 * top
-    in_runs = at_top[1:-1] & at_top[:-2] & at_top[2:]
+    at_top = np.where(np.abs(sound) >= 0.9999 * top, np.sign(sound), 0)
+    in_runs = (at_top[1:] == at_top[:-1]) & (at_top[1:] != 0)
     return bool(in_runs.mean() > _CLIPPED)
 
 

@@ -77,9 +77,7 @@ def run(
 def fit(
     folder: Annotated[Path, typer.Argument(help="A folder for each class, or train/val/test folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for model.keras, report.json and report.html.")],
-    backbone: Annotated[
-        str, typer.Option(help="Name of the backbone, such as vgg16; speech for words.")
-    ] = "resnet50",
+    backbone: Annotated[str, typer.Option(help="Name of the backbone, such as vgg16; speech for words.")] = "resnet50",
     size: Size = None,
     weights: Annotated[
         str, typer.Option(help="A weights file without top, imagenet, none, or default (what the size ships with).")

@@ -215,8 +215,8 @@ class SpecAugment(keras.layers.Layer):
         x = ops.cast(pictures, "float32")
         n, (height, width) = ops.shape(x)[0], x.shape[1:3]
         own = self.settings
-        in_time = _warp(self._draw(n, own["stretch"], 1.0), self._draw(n, own["shift"]), width, fixed=0.5)
-        in_pitch = _warp(self._draw(n, own["formants"], 1.0), self._draw(n, 0.02), height, fixed=1.0)
+        in_time = _warp(self._draw(n, own["stretch"], centre=1.0), self._draw(n, own["shift"]), width, fixed=0.5)
+        in_pitch = _warp(self._draw(n, own["formants"], centre=1.0), self._draw(n, 0.02), height, fixed=1.0)
         x = ops.einsum("nij,njkc->nikc", in_pitch, x)
         x = ops.einsum("nkl,nilc->nikc", in_time, x)
         x = ops.maximum(x, ops.reshape(ops.maximum(self._draw(n, own["floor"]), 0.0), (-1, 1, 1, 1)))
@@ -226,7 +226,7 @@ class SpecAugment(keras.layers.Layer):
             x = ops.where(ops.reshape(self._mask(n, height), (-1, height, 1, 1)), mean, x)
         return x
 
-    def _draw(self, n, reach, centre=0.0):
+    def _draw(self, n, reach, *, centre=0.0):
         """Uniform numbers around a centre, `(n, 1)`."""
         return keras.random.uniform((n, 1), centre - reach, centre + reach, seed=self.seed_generator)
 
