@@ -213,7 +213,7 @@ class SpecAugment(keras.layers.Layer):
         if not training:
             return pictures
         x = ops.cast(pictures, "float32")
-        n, (height, width) = ops.shape(x)[0], x.shape[1:3]
+        n, height, width = ops.shape(x)[:3]
         own = self.settings
         in_time = _warp(self._draw(n, own["stretch"], centre=1.0), self._draw(n, own["shift"]), width, fixed=0.5)
         in_pitch = _warp(self._draw(n, own["formants"], centre=1.0), self._draw(n, 0.02), height, fixed=1.0)
@@ -232,9 +232,9 @@ class SpecAugment(keras.layers.Layer):
 
     def _mask(self, n, length):
         """Which places are hidden, `(n, length)`."""
-        wide = keras.random.uniform((n, 1), 0, self.settings["mask_width"] * length, seed=self.seed_generator)
+        place, length = ops.cast(ops.arange(length), "float32")[None], ops.cast(length, "float32")
+        wide = keras.random.uniform((n, 1), 0, self.settings["mask_width"], seed=self.seed_generator) * length
         first = keras.random.uniform((n, 1), 0, 1, seed=self.seed_generator) * (length - wide)
-        place = ops.arange(length, dtype="float32")[None]
         return ops.logical_and(place >= first, place < first + wide)
 
 
@@ -247,8 +247,9 @@ def _warp(factor, shift, length, *, fixed):
         length: Pixels.
         fixed: The place, as a share of the length, that stretching leaves where it is.
     """
-    place = ops.arange(length, dtype="float32")[None]
+    place = ops.cast(ops.arange(length), "float32")[None]
+    length = ops.cast(length, "float32")
     centre = fixed * (length - 1)
     read = centre + (place - centre) / factor - shift * length  # (n, length)
-    read = ops.clip(read, 0, length - 1)
+    read = ops.clip(read, 0.0, length - 1)
     return ops.maximum(0.0, 1.0 - ops.abs(read[..., None] - place[:, None]))

@@ -26,6 +26,7 @@ from tlteach.frontends import SpecAugment
 NAME = "resnet50"
 SPEEDS = (0.82, 1.2)  # slowest and fastest at which a recording is played
 PEAK = 2e-3  # learning rate
+SIZES = (32,) * 8 + (64,) * 2  # pixels in each epoch: small pictures first, which cost little
 
 
 def load_words(folder, copies, work):
@@ -66,7 +67,7 @@ def build(classes):
     """The narrow network between what changes pictures in training and a head for the words."""
     backbone = scale_width(NETWORKS[NAME](weights=None, include_top=False, input_shape=(None, None, 3)), WIDTH)
     _calm_start(backbone)
-    pictures = keras.Input((64, 64, 1), name="pictures")
+    pictures = keras.Input((None, None, 1), name="pictures")
     x = SpecAugment()(pictures)
     x = keras.layers.Concatenate()([x, x, x])
     x = keras.layers.Rescaling(1.0, [-103.939, -116.779, -123.68])(x)
@@ -86,7 +87,7 @@ def compile_model(model, steps):
     )
 
 
-def batches(pictures, labels, classes, *, batch, seed):
+def batches(pictures, labels, classes, *, size, batch, seed):
     """One epoch's batches: of each recording one copy, in a seeded order."""
     random = np.random.default_rng(seed)
     copies = random.integers(0, len(pictures), len(labels))
@@ -97,7 +98,8 @@ def batches(pictures, labels, classes, *, batch, seed):
             yield pictures[copies[rows], rows].astype("float32"), np.eye(classes, dtype="float32")[labels[rows]]
 
     signature = tf.TensorSpec((batch, 64, 64, 1)), tf.TensorSpec((batch, classes))
-    data = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    data = data.map(lambda x, y: (tf.image.resize(x, [size, size], antialias=True), y)).prefetch(2)
     return data.apply(tf.data.experimental.assert_cardinality(len(labels) // batch))
 
 
@@ -106,17 +108,17 @@ def accuracy(model, pictures, labels):
     return float(np.mean(logits.argmax(1) == labels))
 
 
-def train(model, parts, *, epochs, batch, seed, checkpoint):
+def train(model, parts, *, batch, seed, checkpoint):
     """Train epoch by epoch; every finished epoch is on disk, so a killed run goes on."""
     pictures, labels = parts["train"]
     classes = model.output_shape[-1]
     if checkpoint.exists():
         model = keras.models.load_model(checkpoint)
     first = int(model.optimizer.iterations) // (len(labels) // batch)
-    for epoch in range(first, epochs):
-        data = batches(pictures, labels, classes, batch=batch, seed=[seed, epoch])
+    for epoch in range(first, len(SIZES)):
+        data = batches(pictures, labels, classes, size=SIZES[epoch], batch=batch, seed=[seed, epoch])
         model.fit(data, initial_epoch=epoch, epochs=epoch + 1, verbose=2)
-        print(f"accuracy for unknown voices {accuracy(model, *parts['val']):.4f}", flush=True)
+        print(f"{SIZES[epoch]} pixels, accuracy for unknown voices {accuracy(model, *parts['val']):.4f}", flush=True)
         beside = checkpoint.with_name("beside_" + checkpoint.name)
         model.save(beside)
         beside.replace(checkpoint)
@@ -125,8 +127,7 @@ def train(model, parts, *, epochs, batch, seed, checkpoint):
 
 def main(
     words: Path = typer.Argument(help="folder with words.zip and words.csv"),
-    epochs: int = 24,
-    copies: int = typer.Option(3, help="speeds at which each recording is played"),
+    copies: int = typer.Option(2, help="speeds at which each recording is played"),
     batch: int = 64,
     seed: int = 0,
     work: Path = typer.Option(Path("build/speech"), help="arrays and checkpoints"),
@@ -135,8 +136,8 @@ def main(
     keras.utils.set_random_seed(seed)
     classes, parts = load_words(words, copies, work)
     model, steps = build(classes), len(parts["train"][1]) // batch
-    compile_model(model, epochs * steps)
-    model = train(model, parts, epochs=epochs, batch=batch, seed=seed, checkpoint=work / "speech.keras")
+    compile_model(model, len(SIZES) * steps)
+    model = train(model, parts, batch=batch, seed=seed, checkpoint=work / "speech.keras")
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     path = export(backbone, NAME, out, as_name=f"{NAME}_speech")
     card = {
@@ -144,7 +145,7 @@ def main(
         "width": WIDTH,
         "source": f"{len(classes)} words, {len(parts['train'][1])} recordings by synthetic voices",
         "source_accuracy": round(accuracy(model, *parts["val"]), 4),
-        "recipe": {"epochs": epochs, "copies": copies, "batch": batch, "seed": seed, "learning_rate": PEAK},
+        "recipe": {"sizes": SIZES, "copies": copies, "batch": batch, "seed": seed, "learning_rate": PEAK},
         "keras": keras.version(),
         "bytes": path.stat().st_size,
     }
