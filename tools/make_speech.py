@@ -18,6 +18,7 @@ import typer
 from make_minis import NETWORKS, WIDTH, _calm_start, export
 from tqdm import tqdm
 
+from tlteach._assets import weights_file
 from tlteach._folders import read_mini
 from tlteach._width import scale_width
 from tlteach.data import Split
@@ -25,8 +26,7 @@ from tlteach.frontends import SpecAugment
 
 NAME = "resnet50"
 SPEEDS = (0.82, 1.2)  # slowest and fastest at which a recording is played
-PEAK = 2e-3  # learning rate
-SIZES = (32,) * 8 + (64,) * 2  # pixels in each epoch: small pictures first, which cost little
+PEAK = 1e-3  # learning rate
 
 
 def load_words(folder, copies, work):
@@ -63,10 +63,23 @@ def _pictures(split, copies):
     return np.stack(made).reshape(copies, split.num_examples, *made[0].shape)
 
 
-def build(classes):
-    """The narrow network between what changes pictures in training and a head for the words."""
+def sizes(epochs):
+    """Return the pixels of each epoch: small pictures first, which cost little, and the last fifth in full."""
+    return [64 if epoch >= epochs - max(1, epochs // 5) else 32 for epoch in range(epochs)]
+
+
+def build(classes, start):
+    """The narrow network between what changes pictures in training and a head for the words.
+
+    Args:
+        classes: The words.
+        start: `"random"`, or `"photographs"`: the shipped weights, from which words are learned far sooner.
+    """
     backbone = scale_width(NETWORKS[NAME](weights=None, include_top=False, input_shape=(None, None, 3)), WIDTH)
-    _calm_start(backbone)
+    if start == "photographs":
+        backbone.load_weights(weights_file(NAME))
+    else:
+        _calm_start(backbone)
     pictures = keras.Input((None, None, 1), name="pictures")
     x = SpecAugment()(pictures)
     x = keras.layers.Concatenate()([x, x, x])
@@ -87,7 +100,14 @@ def compile_model(model, steps):
     )
 
 
-def batches(pictures, labels, classes, *, size, batch, seed):
+def sized(pictures, size):
+    """Average blocks of pixels: `(copies, n, 64, 64, 1)` becomes `(copies, n, size, size, 1)`, uint8."""
+    block = pictures.shape[2] // size
+    blocks = pictures.reshape(*pictures.shape[:2], size, block, size, block, 1)
+    return np.stack([copy.mean(axis=(2, 4), dtype="float32").astype("uint8") for copy in blocks])
+
+
+def batches(pictures, labels, classes, *, batch, seed):
     """One epoch's batches: of each recording one copy, in a seeded order."""
     random = np.random.default_rng(seed)
     copies = random.integers(0, len(pictures), len(labels))
@@ -97,9 +117,8 @@ def batches(pictures, labels, classes, *, size, batch, seed):
         for rows in order.reshape(-1, batch):
             yield pictures[copies[rows], rows].astype("float32"), np.eye(classes, dtype="float32")[labels[rows]]
 
-    signature = tf.TensorSpec((batch, 64, 64, 1)), tf.TensorSpec((batch, classes))
-    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    data = data.map(lambda x, y: (tf.image.resize(x, [size, size], antialias=True), y)).prefetch(2)
+    signature = tf.TensorSpec((batch, *pictures.shape[2:])), tf.TensorSpec((batch, classes))
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
     return data.apply(tf.data.experimental.assert_cardinality(len(labels) // batch))
 
 
@@ -108,17 +127,19 @@ def accuracy(model, pictures, labels):
     return float(np.mean(logits.argmax(1) == labels))
 
 
-def train(model, parts, *, batch, seed, checkpoint):
+def train(model, parts, *, pixels, batch, seed, checkpoint):
     """Train epoch by epoch; every finished epoch is on disk, so a killed run goes on."""
     pictures, labels = parts["train"]
     classes = model.output_shape[-1]
     if checkpoint.exists():
         model = keras.models.load_model(checkpoint)
     first = int(model.optimizer.iterations) // (len(labels) // batch)
-    for epoch in range(first, len(SIZES)):
-        data = batches(pictures, labels, classes, size=SIZES[epoch], batch=batch, seed=[seed, epoch])
+    for epoch in range(first, len(pixels)):
+        size = pixels[epoch]
+        data = batches(sized(pictures, size), labels, classes, batch=batch, seed=[seed, epoch])
         model.fit(data, initial_epoch=epoch, epochs=epoch + 1, verbose=2)
-        print(f"{SIZES[epoch]} pixels, accuracy for unknown voices {accuracy(model, *parts['val']):.4f}", flush=True)
+        measured = accuracy(model, sized(parts["val"][0], size), parts["val"][1])
+        print(f"{size} pixels, accuracy for unknown voices {measured:.4f}", flush=True)
         beside = checkpoint.with_name("beside_" + checkpoint.name)
         model.save(beside)
         beside.replace(checkpoint)
@@ -127,6 +148,8 @@ def train(model, parts, *, batch, seed, checkpoint):
 
 def main(
     words: Path = typer.Argument(help="folder with words.zip and words.csv"),
+    epochs: int = 24,
+    start: str = typer.Option("random", help="random or photographs"),
     copies: int = typer.Option(2, help="speeds at which each recording is played"),
     batch: int = 64,
     seed: int = 0,
@@ -135,9 +158,9 @@ def main(
 ):
     keras.utils.set_random_seed(seed)
     classes, parts = load_words(words, copies, work)
-    model, steps = build(classes), len(parts["train"][1]) // batch
-    compile_model(model, len(SIZES) * steps)
-    model = train(model, parts, batch=batch, seed=seed, checkpoint=work / "speech.keras")
+    model, steps = build(classes, start), len(parts["train"][1]) // batch
+    compile_model(model, epochs * steps)
+    model = train(model, parts, pixels=sizes(epochs), batch=batch, seed=seed, checkpoint=work / "speech.keras")
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     path = export(backbone, NAME, out, as_name=f"{NAME}_speech")
     card = {
@@ -145,7 +168,14 @@ def main(
         "width": WIDTH,
         "source": f"{len(classes)} words, {len(parts['train'][1])} recordings by synthetic voices",
         "source_accuracy": round(accuracy(model, *parts["val"]), 4),
-        "recipe": {"sizes": SIZES, "copies": copies, "batch": batch, "seed": seed, "learning_rate": PEAK},
+        "recipe": {
+            "start": start,
+            "epochs": epochs,
+            "copies": copies,
+            "batch": batch,
+            "seed": seed,
+            "learning_rate": PEAK,
+        },
         "keras": keras.version(),
         "bytes": path.stat().st_size,
     }
