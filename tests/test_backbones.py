@@ -17,7 +17,7 @@ from keras.src.utils import file_utils
 import tlteach as tl
 from tlteach._assets import weights_file
 from tlteach._stages import boundary_before, cut, find_stages, tensor_of
-from tlteach.backbones import _preprocess, _row, _table, application_preprocess
+from tlteach.backbones import _preprocess, _row, _table, application_preprocess, default_input_size
 
 FOUR = ["vgg16", "resnet50", "mobilenetv2", "efficientnetb0"]
 FAMILIES = [*FOUR, "densenet121", "mobilenetv3small"]  # caffe, caffe, tf, inside, torch, inside
@@ -207,6 +207,30 @@ def test_keras_alone_reads_what_was_saved(tmp_path):
 
 
 # weights
+
+
+def test_speech_is_a_source_of_the_mini_resnet():
+    speech, photographs = tl.load_backbone("speech"), tl.load_backbone("resnet50", "mini")
+    assert speech.size == "mini" and list(speech.stages) == list(photographs.stages) and "spoken" in speech.weights
+    again = tl.load_backbone("resnet50", weights="speech")
+    for ours, same, other in zip(*(b.model.get_weights() for b in (speech, again, photographs)), strict=True):
+        np.testing.assert_array_equal(ours, same)
+        assert ours.shape == other.shape
+    kernels = [b.model.get_layer("conv3_block1_1_conv").get_weights()[0] for b in (speech, photographs)]
+    assert np.abs(kernels[0] - kernels[1]).mean() > 0.01
+    assert default_input_size("speech") == (64, 64)
+
+
+@pytest.mark.parametrize(
+    "name, options, told",
+    [
+        ("vgg16", {"weights": "speech"}, "speech is a source of resnet50 in mini size. Received: 'vgg16'"),
+        ("speech", {"size": "full"}, "the source speech exists in mini size. Received: size='full'"),
+    ],
+)
+def test_where_there_is_no_speech(name, options, told):
+    with pytest.raises(ValueError, match=told):
+        tl.load_backbone(name, **options)
 
 
 def test_an_unknown_name():

@@ -14,7 +14,8 @@ import tlteach as tl
 
 ORDER = (
     "masks data splitting backbones costs frontends features heads freezing finetune learning_rates search evaluation "
-    "decisions subgroups calibration activation_maps compare transferability adapt recipe_check recipe plots "
+    "decisions subgroups calibration activation_maps compare transferability adapt recipe_check recipe_sound recipe "
+    "plots plots_sound "
     "plots_evaluation report predicting lessons cli"
 ).split()
 # `attach_head` freezes BatchNorm, so freezing stands before heads

@@ -2,12 +2,15 @@
 
 import csv
 import importlib.util
+import io
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import tlteach as tl
 from tlteach import _tfds
@@ -120,6 +123,38 @@ def test_full_brain_slices_are_split_by_patient(slices):
     for split in mri.parts().values():
         assert set(split.labels) == {0, 1, 2}
         assert [slices[Path(p).name] for p in split.table["path"]] == split.table["patient"].tolist()
+
+
+@pytest.fixture
+def digits(cache, tmp_path, monkeypatch):
+    """The recordings of four speakers in an archive as published, and their samples by name."""
+    written, archive = {}, tmp_path / "digits.tar.gz"
+    with tarfile.open(archive, "w:gz") as opened:
+        for number in range(10):
+            for speaker in ("ann", "bob", "cem", "dan"):
+                name, random = f"{number}_{speaker}_0.wav", np.random.default_rng([number, ord(speaker[0])])
+                written[name] = (8000 * np.hanning(2000) * random.uniform(-1, 1, 2000)).astype("int16")
+                file = io.BytesIO()
+                soundfile.write(file, written[name], 8000, format="WAV")
+                entry = tarfile.TarInfo(f"digits-1.0/recordings/{name}")
+                entry.size = len(file.getvalue())
+                opened.addfile(entry, io.BytesIO(file.getvalue()))
+    give(monkeypatch, archive)
+    prepared = _tfds._prepared
+    monkeypatch.setattr(_tfds, "_prepared", lambda name, data_dir: prepared(name, data_dir or tmp_path / "tfds"))
+    return written
+
+
+def test_recordings_survive_the_export_and_are_split_by_speaker(digits):
+    spoken = tl.load_dataset("spoken_digits", "full")
+    assert spoken.groups == "speaker" and len(spoken.classes) == 10
+    found = [set(split.table["speaker"]) for split in spoken.parts().values()]
+    assert sum(len(each) for each in found) == len(set.union(*found)) == 4
+    for split in spoken.parts().values():
+        for path in split.pictures:
+            samples, rate = soundfile.read(path, dtype="int16")
+            assert rate == 8000
+            np.testing.assert_array_equal(samples, digits[path.name])
 
 
 def test_the_masks_come_along(slices):

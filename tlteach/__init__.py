@@ -14,6 +14,7 @@ _HOMES = {
     "splitting": ["resplit", "shuffle_labels"],
     "backbones": ["Backbone", "list_backbones", "load_backbone"],
     "costs": ["cost_by_stage"],
+    "frontends": ["FrontEnd", "SpecAugment", "Spectrogram", "listen", "perturb_speed", "spectrogram", "with_frontend"],
     "features": ["Features", "extract_features"],
     "heads": ["attach_head", "linear_probe"],
     "freezing": ["freeze", "trainable_table"],
@@ -45,6 +46,7 @@ _HOMES = {
         "plot_seconds",
         "plot_stages",
     ],
+    "plots_sound": ["plot_spectrogram"],
     "plots_evaluation": [
         "plot_accuracy_by",
         "plot_activation_maps",

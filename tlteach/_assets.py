@@ -22,9 +22,14 @@ def shipped(kind, *parts):
     return root.joinpath(*parts)
 
 
-def weights_file(name):
-    """Return the path of the shipped weights of a mini backbone."""
-    return _PACKAGE / "weights" / f"{name}_mini.weights.h5"
+def weights_file(name, source=None):
+    """Return the path of the shipped weights of a mini backbone.
+
+    Args:
+        name: Name of the backbone.
+        source: `"speech"`, or `None` for photographs.
+    """
+    return _PACKAGE / "weights" / f"{name}{f'_{source}' if source else ''}_mini.weights.h5"
 
 
 def cache_dir():

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from tlteach import _pictures
+from tlteach import _media, _pictures, _sounds
 from tlteach._drawing import check_drawing, draw_parts
 from tlteach._groups import connected, named, read_groups, unite
 
@@ -65,15 +65,24 @@ def _with_groups(table, groups, root):
 
 
 def read_mini(folder):
-    """Return `(pictures, table)` of a shipped data set: `*.zip` and the `*.csv` that describes it."""
+    """Return `(pictures, table)` of a shipped data set: `*.zip` and the `*.csv` that describes it.
+
+    Recordings are decoded, and become pictures when they are asked for.
+    """
     archive, described = next(folder.glob("*.zip")), next(folder.glob("*.csv"))
     table = pd.read_csv(described, dtype={"path": str}).rename(columns={"label": "class"})
     with zipfile.ZipFile(archive) as opened:
-        pictures = np.stack([np.asarray(Image.open(io.BytesIO(opened.read(p))).convert("RGB")) for p in table["path"]])
-    looks = [_pictures.recognise(p) for p in pictures]
+        read = _sounds.read_archive if _media.is_sound(table["path"].iloc[0]) else _read_pictures
+        pictures, sums, looks = read(opened, table["path"])
     classes = sorted(table["class"].unique())
     table["label"] = table["class"].map(classes.index)
-    return pictures, table.assign(sha256=[sha for sha, _ in looks], look=[look for _, look in looks])
+    return pictures, table.assign(sha256=sums, look=looks)
+
+
+def _read_pictures(archive, paths):
+    pictures = np.stack([np.asarray(Image.open(io.BytesIO(archive.read(p))).convert("RGB")) for p in paths])
+    looks = [_pictures.recognise(p) for p in pictures]
+    return pictures, [sha for sha, _ in looks], [look for _, look in looks]
 
 
 def _list(root):
@@ -89,15 +98,15 @@ def _list(root):
             rows += [(f.relative_to(root).as_posix(), folder.name, part) for f in _pictures_in(folder)]
     if not rows:
         raise ValueError(
-            f"the folder must hold a folder for each class with pictures ({', '.join(_pictures.SUFFIXES)}). "
+            f"the folder must hold a folder for each class with pictures or recordings ({', '.join(_media.SUFFIXES)}). "
             f"Received: {root}, {_instead(root)}."
         )
     return pd.DataFrame(rows, columns=["path", "class", "given"])
 
 
 def _instead(root):
-    alone = any(p.suffix.lower() in _pictures.SUFFIXES for p in root.iterdir())
-    return "which holds pictures itself: give the folder above it" if alone else "without any"
+    alone = any(p.suffix.lower() in _media.SUFFIXES for p in root.iterdir())
+    return "which holds such files itself: give the folder above it" if alone else "without any"
 
 
 def _folders_in(folder):
@@ -111,28 +120,31 @@ def _pictures_in(folder):
     return sorted(
         f
         for f in names
-        if f.suffix.lower() in _pictures.SUFFIXES
-        and not any(part.startswith(".") for part in f.relative_to(folder).parts)
+        if f.suffix.lower() in _media.SUFFIXES and not any(part.startswith(".") for part in f.relative_to(folder).parts)
     )
 
 
 def _without_unreadable(root, table):
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = list(
-            tqdm(pool.map(lambda p: _try(root / p), table["path"]), total=len(table), desc="look at pictures", delay=2)
+            tqdm(pool.map(lambda p: _try(root / p), table["path"]), total=len(table), desc="look at files", delay=2)
         )
     bad = [(p, r) for p, r in zip(table["path"], looked, strict=True) if isinstance(r, str)]
     if bad:
-        named = "; ".join(f"{p}: {why}" for p, why in bad[:10]) + ("; ..." if len(bad) > 10 else "")
-        warnings.warn(f"{len(bad)} of {len(table)} files cannot be read and are left out: {named}", stacklevel=4)
+        told = "; ".join(f"{p}: {why}" for p, why in bad[:10]) + ("; ..." if len(bad) > 10 else "")
+        warnings.warn(f"{len(bad)} of {len(table)} files cannot be read and are left out: {told}", stacklevel=4)
     good = np.array([not isinstance(r, str) for r in looked])
     seen = [r for r in looked if not isinstance(r, str)]
-    return table[good].reset_index(drop=True).assign(sha256=[s for s, _ in seen], look=[k for _, k in seen])
+    table = table[good].reset_index(drop=True)
+    odd = [f"{p}: {r[2]}" for p, r in zip(table["path"], seen, strict=True) if r[2]]
+    if odd:
+        warnings.warn(f"{len(odd)} of {len(table)} recordings may mislead and are kept: {named(odd)}", stacklevel=4)
+    return table.assign(sha256=[r[0] for r in seen], look=[r[1] for r in seen])
 
 
 def _try(path):
     try:
-        return _pictures.recognise(path)
+        return _media.recognise(path)
     except ValueError as error:
         return str(error)
 

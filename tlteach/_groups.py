@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from tlteach._assets import shipped
 
 PATHS = ("path", "file", "filename", "file_name", "image")
-CALLED = ("group", "patient", "subject", "group_id", "patient_id", "subject_id")
+CALLED = ("group", "patient", "subject", "speaker", "group_id", "patient_id", "subject_id", "speaker_id")
 OWN = ("path", "class", "label", "given", "split", "sha256", "look", "twin", "unit")  # columns that a split has itself
 _RULE = (
     "groups must be a CSV or TSV file of pictures and their group, or a regular expression with exactly one group in "

@@ -1,7 +1,8 @@
-"""The full size of a data set: prepared once by TensorFlow Datasets, then a folder of pictures like any other."""
+"""The full size of a data set: prepared once by TensorFlow Datasets, then a folder of files like any other."""
 
 import csv
 import importlib.util
+import io
 import os
 import shutil
 from pathlib import Path
@@ -35,7 +36,7 @@ def export_full(name, *, data_dir=None):
             beside = folder.with_name("full.beside")
             shutil.rmtree(beside, ignore_errors=True)
             try:
-                _write_pictures(builder, beside, declared(name))
+                _write_files(builder, beside, declared(name))
                 os.replace(beside, folder)  # only a complete folder gets the name
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
@@ -59,22 +60,25 @@ def _prepared(name, data_dir):
     except Exception as error:
         raise OSError(
             f"the full size of {name} could not be prepared ({type(error).__name__}: {str(error)[:200]}). If you "
-            "have the pictures, read them with tl.from_folder(FOLDER); size='mini' needs no download."
+            "have the files, read them with tl.from_folder(FOLDER); size='mini' needs no download."
         ) from error
     return builder
 
 
-def _write_pictures(builder, folder, groups):
-    """Write each picture's own bytes, as they were downloaded or encoded once."""
+def _write_files(builder, folder, groups):
+    """Write each picture's own bytes, as they were downloaded or encoded once; or each recording's own samples."""
     import tensorflow_datasets as tfds
 
     features = builder.info.features
     as_stored = {n: tfds.decode.SkipDecoding() for n, f in features.items() if isinstance(f, tfds.features.Image)}
     rows = tfds.as_numpy(builder.as_dataset(split="train", decoders=as_stored))
     table = []
-    for row in tqdm(rows, total=builder.info.splits["train"].num_examples, desc="write pictures", delay=2):
-        place = Path(features["label"].names[row["label"]], Path(row["image/filename"].decode()).name)
-        for column, base in {"image": folder, "mask": folder / MASKS}.items():
+    kind = "image" if "image" in features else "audio"
+    for row in tqdm(rows, total=builder.info.splits["train"].num_examples, desc="write files", delay=2):
+        place = Path(features["label"].names[row["label"]], Path(row[f"{kind}/filename"].decode()).name)
+        if kind == "audio":
+            row["audio"] = _wave(row["audio"], features["audio"].sample_rate)
+        for column, base in {kind: folder, "mask": folder / MASKS}.items():
             if column in row:
                 (base / place.parent).mkdir(parents=True, exist_ok=True)
                 (base / place).write_bytes(row[column])
@@ -82,3 +86,12 @@ def _write_pictures(builder, folder, groups):
     if groups:
         with open(folder / "groups.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("path", groups), *sorted(table)])
+
+
+def _wave(samples, rate):
+    """Encode 16-bit samples `(n,)` as the bytes of a WAV file."""
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()

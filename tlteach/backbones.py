@@ -18,6 +18,8 @@ from tlteach._width import scale_width
 MINI_WIDTH = 0.25
 MINI_INPUT = (64, 64)
 MINIS = ("vgg16", "resnet50")
+SPEECH = "speech"  # weights of a mini that learned spoken words from spectrograms
+SPEECH_ON = "resnet50"
 
 # What each family's `preprocess_input` does, as (flip to BGR, scale, offset): the published
 # networks were trained on pixels in these ranges, and on no others.
@@ -82,12 +84,14 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     or done twice. BatchNorm layers start frozen and stay so (see `freezing`).
 
     Args:
-        name: One of `list_backbones()`, such as `"vgg16"`.
+        name: One of `list_backbones()`, such as `"vgg16"`; or `"speech"`, which is
+            `"resnet50"` with `weights="speech"`.
         size: `"mini"` (ships with the package: vgg16 and resnet50) or `"full"`
             (Keras Applications). By default what `TLTEACH_SIZE` says, or mini;
             full where no mini exists or other weights are asked for.
         weights: `"default"` (the shipped ones in mini, ImageNet in full),
-            `"imagenet"`, the path of a weights file without top, or `None` for
+            `"imagenet"`, `"speech"` (resnet50 in mini size, trained on spectrograms of
+            spoken words), the path of a weights file without top, or `None` for
             random weights: the twin to compare with.
         input_size: `(height, width)` in pixels; 64 x 64 in mini, the
             application's own size in full.
@@ -109,6 +113,7 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     Reference:
         Lesson 01; https://keras.io/api/applications
     """
+    name, weights = _source(name, weights)
     row = _row(name)
     size = _choose_size(row["name"], size, weights)
     plain, source, default = (_mini if size == "mini" else _full)(row, weights, input_size, options)
@@ -123,6 +128,7 @@ def default_input_size(name, size=None, *, weights="default"):
     Args:
         name, size, weights: As in `load_backbone`.
     """
+    name, weights = _source(name, weights)
     row = _row(name)
     return MINI_INPUT if _choose_size(row["name"], size, weights) == "mini" else (int(row["input_size"]),) * 2
 
@@ -163,7 +169,20 @@ def _row(name):
     return _table()[key]
 
 
+def _source(name, weights):
+    """Return name and weights, with the source `speech` told by the weights, as all others are."""
+    if str(name).lower() == SPEECH:
+        return SPEECH_ON, SPEECH if weights == "default" else weights
+    if weights == SPEECH and str(name).lower() != SPEECH_ON:
+        raise ValueError(f"speech is a source of {SPEECH_ON} in mini size. Received: {name!r}.")
+    return name, weights
+
+
 def _choose_size(name, size, weights):
+    if weights == SPEECH:
+        if size not in (None, "mini"):
+            raise ValueError(f"the source speech exists in mini size. Received: size={size!r}.")
+        return "mini"
     if size is not None:
         check_size(size)
         if size == "mini" and name not in MINIS:
@@ -187,10 +206,11 @@ def _mini(row, weights, input_size, options):
     model = scale_width(application(weights=None, include_top=False, input_shape=shape), MINI_WIDTH)
     if weights is None:
         return model, "random", MINI_INPUT
-    path = weights_file(row["name"]) if weights == "default" else _existing(weights)
+    sources = {"default": "photographs of 191 classes, shipped", SPEECH: "spectrograms of 254 spoken words, shipped"}
+    shipped = {"default": None, SPEECH: SPEECH}
+    path = weights_file(row["name"], shipped[weights]) if weights in shipped else _existing(weights)
     _load(model, path)
-    source = "photographs of 191 classes, shipped" if weights == "default" else str(path)
-    return model, source, MINI_INPUT
+    return model, sources.get(weights, str(path)), MINI_INPUT
 
 
 def _full(row, weights, input_size, options):

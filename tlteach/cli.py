@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Learn transfer learning with Keras: run the lessons, and fit a model to a folder of your own pictures.",
+    help="Learn transfer learning with Keras: run the lessons, and fit a model to your own pictures or recordings.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -77,7 +77,7 @@ def run(
 def fit(
     folder: Annotated[Path, typer.Argument(help="A folder for each class, or train/val/test folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for model.keras, report.json and report.html.")],
-    backbone: Annotated[str, typer.Option(help="Name of the backbone, such as vgg16 or mobilenetv2.")] = "resnet50",
+    backbone: Annotated[str, typer.Option(help="Name of the backbone, such as vgg16; speech for words.")] = "resnet50",
     size: Size = None,
     weights: Annotated[
         str, typer.Option(help="A weights file without top, imagenet, none, or default (what the size ships with).")
@@ -93,7 +93,7 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
 ):
-    """Fit a model to a folder of pictures by the recipe that the lessons recommend.
+    """Fit a model to a folder of pictures or recordings by the recipe that the lessons recommend.
 
     Examples:
 
@@ -102,6 +102,8 @@ def fit(
     tlteach fit pets --backbone mobilenetv2 --weights imagenet --labels 400 --out pets-model
 
     tlteach fit slices --groups '(?P<patient>p[0-9]+)_' --out slices-model
+
+    tlteach fit words --backbone speech --groups '^(?P<speaker>[a-z]+)_' --out words-model
     """
     _start_keras()
     from tlteach.recipe import fit_splits, read_splits
@@ -124,9 +126,9 @@ def fit(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="model.keras, as tlteach fit leaves it.")],
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures or recordings, or folders of them.")],
 ):
-    """Print a JSON line for each picture: path, label, and probabilities by class name.
+    """Print a JSON line for each picture or recording: path, label, and probabilities by class name.
 
     Example: tlteach predict pets-model/model.keras holiday/*.jpg
     """

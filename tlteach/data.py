@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tlteach import _pictures
+from tlteach import _media, _pictures
 from tlteach._assets import check_size, default_size, shipped
 from tlteach._folders import read_folder, read_mini, read_test
 from tlteach._groups import declared, named
@@ -56,9 +56,9 @@ class Split(keras.utils.PyDataset):
         return self.table["label"].to_numpy()
 
     def picture(self, index):
-        """Return one picture as it is, `(height, width, 3)`, uint8 in 0..255."""
+        """Return one picture as it is, or a recording's spectrogram, `(height, width, 3)`, uint8 in 0..255."""
         source = self.pictures[index]
-        return source if isinstance(source, np.ndarray) else _pictures.decode(source)
+        return source if isinstance(source, np.ndarray) else _media.decode(source)
 
     def array(self):
         """Return all pictures, `(num_examples, height, width, 3)`, float32 in 0..255."""
@@ -135,12 +135,13 @@ def load_dataset(name, size=None):
     """Load one of the lessons' data sets.
 
     Args:
-        name: `"brain_mri"` or `"cats_vs_dogs"`.
+        name: `"brain_mri"`, `"cats_vs_dogs"` or `"spoken_digits"`.
         size: `"mini"` (ships with the package) or `"full"` (TensorFlow Datasets,
             downloaded once). By default what `TLTEACH_SIZE` says, or mini.
 
     Returns:
-        `Splits`; those of `brain_mri` have `groups="patient"`, and no patient in two splits.
+        `Splits`; those of `brain_mri` have `groups="patient"`, those of `spoken_digits`
+        `groups="speaker"`, and no patient or speaker stands in two splits.
 
     Raises:
         ValueError: For an unknown name or size.
@@ -180,12 +181,13 @@ def _load_mini(name):
 
 
 def from_folder(path, *, val=0.2, test=0.2, seed=0, groups=None):
-    """Read a folder of one's own pictures: a folder for each class.
+    """Read a folder of one's own pictures or recordings: a folder for each class.
 
     With `train`, `val` or `test` folders inside, each with its class folders,
     those are the splits; what is missing is drawn from `train`. Otherwise the
     splits are stratified and seeded. Equal and nearly equal pictures are never
-    on two sides. Files that cannot be read are named in one warning and left out.
+    on two sides. Files that cannot be read, and recordings without a sound, are named
+    in one warning and left out. A recording's picture is its spectrogram (see `FrontEnd`).
 
     Pictures that are not independent, such as the slices of a patient or the
     frames of a film, need `groups`: else the test asks for what was learned by
@@ -194,11 +196,12 @@ def from_folder(path, *, val=0.2, test=0.2, seed=0, groups=None):
 
     Args:
         path: The folder. JPEG, PNG, WebP and BMP; grey, transparent, CMYK and 16-bit too.
+            Or WAV, FLAC, Ogg and MP3, of any rate and number of channels: one word or sound each.
         val: Share of the pictures for validation, 0 to 1.
         test: Share of the pictures for the test, 0 to 1.
         seed: Seed of the drawing.
         groups: CSV or TSV file with a column of pictures (`path`, or the first; paths below
-            the folder, or names) and one called `group`, `patient` or `subject`; what else it
+            the folder, or names) and one called `group`, `patient`, `subject` or `speaker`; what else it
             says is kept in the tables. Or a regular expression with one group in brackets, for
             the names or the paths: `r"(?P<patient>p\\d+)_"`.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlteach import _pictures
+from tlteach import _media
 from tlteach.report import load_model
 
 
@@ -15,7 +15,7 @@ def predict_files(model, paths):
 
     Args:
         model: Path of a `.keras` file.
-        paths: Pictures, or folders whose pictures are taken.
+        paths: Pictures or recordings, or folders of them.
 
     Yields:
         A dict a picture: path, label, probabilities by class name; or path and error.
@@ -23,7 +23,7 @@ def predict_files(model, paths):
     network, classes = load_model(model)
     for path in _expand(paths):
         try:
-            picture = _pictures.decode(path)
+            picture = _media.decode(path)
         except ValueError as error:
             yield {"path": str(path), "error": str(error)}
             continue
@@ -36,6 +36,6 @@ def predict_files(model, paths):
 def _expand(paths):
     for path in map(Path, paths):
         if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in _pictures.SUFFIXES)
+            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in _media.SUFFIXES)
         else:
             yield path

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from tlteach._stages import HEAD, find_stages
-from tlteach.backbones import default_input_size, load_backbone
+from tlteach.backbones import SPEECH, default_input_size, load_backbone
 from tlteach.data import Splits, from_folder, subset, with_test_folder
 from tlteach.evaluation import Report, evaluate
 from tlteach.features import Features, Part, extract_features
 from tlteach.finetune import Phase, Run, fine_tune, gradual_unfreezing
+from tlteach.frontends import holds_sound
 from tlteach.heads import attach_head, linear_probe
+from tlteach.recipe_sound import learn_sounds
 
 LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
 SHALLOW, DEEP = 1 / 3, 3 / 4  # shares of the stages that are fine-tuned
@@ -79,7 +81,7 @@ def read_splits(folder, *, test=None, labels=None, groups=None, seed=0):
 
 
 def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
-    """Fit a classifier by the recommended recipe.
+    """Fit a classifier by the recommended recipe. For recordings it is that of `recipe_sound`.
 
     Linear probes are solved on what the backbone's last stage gives, and on its middle
     stages together, which serve targets far from the source better. If the better one makes
@@ -107,14 +109,20 @@ def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
     keras.utils.set_random_seed(seed)
     started = time.perf_counter()
     backbone = _load(backbone) if isinstance(backbone, dict) else backbone
-    model, run, decision = learn(backbone, replace(splits, test=splits.test.take([])), phases=phases, seed=seed)
+    how = learn_sounds if holds_sound(splits.train) else learn
+    model, run, decision = how(backbone, replace(splits, test=splits.test.take([])), phases=phases, seed=seed)
     learned = time.perf_counter()
     report = evaluate(model, splits.test, groups=splits.groups)
     return Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned, list(notes))
 
 
 def _load(wanted):
-    """Load a backbone with its input somewhat larger than it was trained with, in steps of 16 pixels."""
+    """Load a backbone with its input somewhat larger than it was trained with, in steps of 16 pixels.
+
+    Spectrograms have no more to show in a larger size.
+    """
+    if wanted["name"].lower() == SPEECH or wanted.get("weights") == SPEECH:
+        return load_backbone(**wanted)
     height, width = default_input_size(**wanted)
     return load_backbone(**wanted, input_size=[16 * round(n * LARGER / 16) for n in (height, width)])
 

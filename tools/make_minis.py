@@ -172,15 +172,15 @@ def train(model, photographs, targets, *, name, sizes, batch, seed, checkpoint):
     return model
 
 
-def export(model, name, out):
-    """Write the backbone's weights in half precision, readable by plain Keras."""
+def export(model, name, out, *, as_name=None):
+    """Write the backbone's weights in half precision, readable by plain Keras; the file is called after `as_name`."""
     keras.config.set_dtype_policy("float16")
     full = NETWORKS[name](weights=None, include_top=False, input_shape=(64, 64, 3))
     half = scale_width(full, WIDTH)
     keras.config.set_dtype_policy("float32")
     for layer in half.layers:
         layer.set_weights(folded_weights(model, layer.name))
-    path = Path(out) / f"{name}_mini.weights.h5"
+    path = Path(out) / f"{as_name or name}_mini.weights.h5"
     half.save_weights(path)
     return path
 

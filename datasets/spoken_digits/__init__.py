@@ -1,0 +1,1 @@
+"""The ten digits, said by synthetic voices (mini) and by people (full)."""
