@@ -160,14 +160,14 @@ def test_recordings_survive_the_export_and_are_split_by_speaker(digits):
 def test_the_masks_come_along(slices):
     mri = tl.load_dataset("brain_mri", "full")
     drawn = module_of("brain_mri_dataset_builder_test.py").tumour().astype(bool)
-    masks = tl.load_masks("brain_mri", mri.val, "full")
+    masks = tl.load_masks("brain_mri", mri.val, size="full")
     assert len(masks) == mri.val.num_examples and all(np.array_equal(mask, drawn) for mask in masks)
 
 
 def test_pictures_without_masks(cache):
     for name, size in (("cats_vs_dogs", "mini"), ("brain_mri", "full")):
         with pytest.raises(ValueError, match=rf"masks belong to the pictures of brain_mri.*Received: '{name}', {size}"):
-            tl.load_masks(name, None, size)
+            tl.load_masks(name, None, size=size)
 
 
 @pytest.mark.parametrize("stops", ["write_bytes", "replace"])

@@ -11,7 +11,7 @@ from tlteach._assets import cache_dir, check_size, default_size, shipped
 MASKS = ".masks"  # in the full size's folder: hidden, as it is not a class
 
 
-def load_masks(name, split, size=None):
+def load_masks(name, split, *, size=None):
     """Load the masks of a data set's pictures, such as the outlines of tumours.
 
     Not for training a classifier: they tell where to look, to compare with where a model
@@ -31,7 +31,7 @@ def load_masks(name, split, size=None):
     Example:
         >>> import tlteach as tl
         >>> mri = tl.load_dataset("brain_mri", "mini")
-        >>> masks = tl.load_masks("brain_mri", mri.val, "mini")
+        >>> masks = tl.load_masks("brain_mri", mri.val, size="mini")
         >>> len(masks) == mri.val.num_examples, masks[0].dtype
         (True, dtype('bool'))
 
