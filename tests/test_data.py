@@ -175,13 +175,15 @@ def test_a_missing_folder(tmp_path):
 
 
 def test_a_folder_without_pictures(tmp_path):
-    with pytest.raises(ValueError, match=r"a folder for each class with pictures \(.jpg.*Received: .*, without any"):
+    with pytest.raises(
+        ValueError, match=r"a folder for each class with pictures or recordings \(.jpg.*Received: .*, without any"
+    ):
         tl.from_folder(tmp_path)
 
 
 def test_the_class_folder_instead_of_the_one_above(tmp_path):
     save(tmp_path / "loose.png", drawn(0))
-    with pytest.raises(ValueError, match=r"Received: .*, which holds pictures itself: give the folder above it\."):
+    with pytest.raises(ValueError, match=r"Received: .*, which holds such files itself: give the folder above it\."):
         tl.from_folder(tmp_path)
 
 

@@ -26,7 +26,7 @@ from tlteach.frontends import SpecAugment
 
 NAME = "resnet50"
 SPEEDS = (0.82, 1.2)  # slowest and fastest at which a recording is played
-PEAK = 1e-3  # learning rate
+PEAK = 1.5e-3  # learning rate
 
 
 def load_words(folder, copies, work):
@@ -64,8 +64,8 @@ def _pictures(split, copies):
 
 
 def sizes(epochs):
-    """Return the pixels of each epoch: small pictures first, which cost little, and the last fifth in full."""
-    return [64 if epoch >= epochs - max(1, epochs // 5) else 32 for epoch in range(epochs)]
+    """Return the pixels of each epoch: small pictures first, which cost little; BatchNorm needs time to change."""
+    return [32 if epoch < 2 * epochs // 5 else 64 for epoch in range(epochs)]
 
 
 def build(classes, start):
