@@ -37,7 +37,7 @@ TISSUES = {
     "adenoma": (0.87, 980, 100, 0.70),
     "cyst": (0.97, 1700, 240, 0.00),
 }
-FATTY, FAT_LEFT = ("fat", "marrow"), 0.3  # after gadolinium, fat is suppressed, so that it does not hide what takes it up
+FATTY, FAT_LEFT = ("fat", "marrow"), 0.3  # fat is suppressed after gadolinium: else it is as bright as a tumour
 LESIONS = ("oedema", "glioma", "glioma_rim", "necrosis", "meningioma", "adenoma", "cyst")
 RELAXIVITY = (4.8, 5.5)  # litre / (mmol s) of gadobutrol in plasma (Szomolanyi et al. 2019 for the first)
 # A is sharp and quiet, B is older: other times, more noise, coarser, and it sends its pictures out brighter.
@@ -92,6 +92,7 @@ def window(signal, scanner, random):
     """Turn a patient's signals to grey values 0..255, as the scanner's console does."""
     settings = SCANNERS[scanner]
     head = signal[signal > signal.mean()]
-    black, white = np.percentile(signal, settings["black"]), np.median(head) * settings["white"] * random.uniform(0.97, 1.03)
+    black = np.percentile(signal, settings["black"])
+    white = np.median(head) * settings["white"] * random.uniform(0.97, 1.03)
     scaled = np.clip((signal - black) / (white - black), 0, 1) ** (settings["gamma"] * np.exp(random.normal(0, 0.02)))
     return np.round(255 * scaled).astype(np.uint8)
