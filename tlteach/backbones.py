@@ -1,4 +1,4 @@
-"""Backbones: pretrained networks that take raw pixels and whose stages have names."""
+"""Backbones: pretrained networks that take raw pixels, or texts' word pieces, and whose stages have names."""
 
 import csv
 import difflib
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from tlteach import _language
 from tlteach._assets import check_size, default_size, weights_file
 from tlteach._stages import find_stages
 from tlteach._width import scale_width
@@ -42,8 +43,10 @@ class Backbone:
         name: Lower-case name, such as `"resnet50"`.
         size: `"mini"` or `"full"`.
         model: A flat `keras.Model` from raw pixels `(batch, any height, any width, 3)`
-            in 0..255 to the last feature map.
-        input_size: `(height, width)` to which the model resizes what it is given.
+            in 0..255 to the last feature map; of a language backbone from word pieces
+            `(batch, length)` to their features `(batch, length, width)`.
+        input_size: `(height, width)` to which the model resizes what it is given; of a
+            language backbone `(length,)`: the word pieces of a text it looks at.
         weights: Where the weights came from, in words.
     """
 
@@ -57,6 +60,11 @@ class Backbone:
     def stages(self):
         """Dict from stage name to the names of its operations, input first."""
         return find_stages(self.model)
+
+    @property
+    def tokenizer(self):
+        """What cuts texts into word pieces, a `Tokenizer`; `None` where the backbone takes pictures."""
+        return getattr(self.model, "tokenizer", None)
 
     def output_of(self, stage):
         """Return the name of the operation that ends a stage.
@@ -81,16 +89,24 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     the family's own preprocessing are part of it, so they cannot be forgotten
     or done twice. BatchNorm layers start frozen and stay so (see `freezing`).
 
+    Language backbones (KerasHub; `pip install tlteach[text]`) take word pieces in
+    place of pixels, and have a `tokenizer` that makes them of texts: the lessons'
+    data and those of `from_table` are cut by it wherever they meet the backbone.
+    Their stages are `embeddings`, `layer_0`, `layer_1` and so on.
+
     Args:
-        name: One of `list_backbones()`, such as `"vgg16"`.
-        size: `"mini"` (ships with the package: vgg16 and resnet50) or `"full"`
+        name: One of `list_backbones()`, such as `"vgg16"`; or `"bert"`; a KerasHub preset of
+            BERT, RoBERTa, DistilBERT or GPT-2, such as `"bert_tiny_en_uncased"`; or a folder with
+            such a preset, or in the Hugging Face layout (config.json, model.safetensors, vocab.txt).
+        size: `"mini"` (ships with the package: vgg16, resnet50 and bert) or `"full"`
             (Keras Applications). By default what `TLTEACH_SIZE` says, or mini;
             full where no mini exists or other weights are asked for.
         weights: `"default"` (the shipped ones in mini, ImageNet in full),
             `"imagenet"`, the path of a weights file without top, or `None` for
             random weights: the twin to compare with.
         input_size: `(height, width)` in pixels; 64 x 64 in mini, the
-            application's own size in full.
+            application's own size in full. Of a language backbone the word pieces of a
+            text that it looks at, a number: 256 where it knows so many.
         **options: Passed to the Keras application, such as `alpha=0.25`.
 
     Returns:
@@ -98,7 +114,8 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
 
     Raises:
         ValueError: For an unknown name, size or weights that do not fit.
-        OSError: If ImageNet weights can neither be found nor fetched.
+        OSError: If ImageNet weights, or a preset, can neither be found nor fetched.
+        ImportError: For a language backbone without KerasHub.
 
     Example:
         >>> import tlteach as tl
@@ -109,12 +126,27 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     Reference:
         Lesson 01; https://keras.io/api/applications
     """
+    if str(name).lower() not in _table() and _language.is_language(name):
+        return _load_language(name, size, weights, input_size, options)
     row = _row(name)
     size = _choose_size(row["name"], size, weights)
     plain, source, default = (_mini if size == "mini" else _full)(row, weights, input_size, options)
     input_size = tuple(input_size or default)
     model = _flatten(plain, row["preprocessing"], input_size)
     return Backbone(row["name"], size, model, input_size, source)
+
+
+def _load_language(name, size, weights, length, options):
+    """A language backbone; only `bert` has two sizes."""
+    if options:
+        raise ValueError(f"a language backbone takes no further options. Received: {sorted(options)}.")
+    mini = str(name).lower() == _language.MINI
+    if size == "mini" and not mini:
+        raise ValueError(f"of language backbones bert has a mini size. Received: {name!r}; load it with size='full'.")
+    size = check_size(size or default_size()) if mini else "full"
+    model, source = _language.load(name, size, weights=weights, length=length)
+    own = Path(str(name)).expanduser().name.lower()
+    return Backbone(own, size, model, (model.tokenizer.length,), source)
 
 
 def default_input_size(name, size=None, *, weights="default"):
@@ -157,9 +189,12 @@ def _table():
 def _row(name):
     key = str(name).lower()
     if key not in _table():
-        near = difflib.get_close_matches(key, _table(), 1)
+        near = difflib.get_close_matches(key, [*_table(), _language.MINI], 1)
         meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"name must be one of {', '.join(_table())}. Received: {name!r}.{meant}")
+        raise ValueError(
+            f"name must be one of {', '.join(_table())}; or bert, a preset of a language backbone such as "
+            f"bert_tiny_en_uncased, or its folder. Received: {name!r}.{meant}"
+        )
     return _table()[key]
 
 

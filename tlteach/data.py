@@ -1,12 +1,9 @@
-"""Data: pictures with labels in three splits, from the lessons' data sets or a folder of one's own."""
+"""Data: pictures or texts with labels in three splits, from the lessons' data sets or a folder of one's own."""
 
-import hashlib
 import numbers
 import warnings
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import keras
 import numpy as np
 import pandas as pd
 
@@ -14,121 +11,9 @@ from tlteach import _pictures
 from tlteach._assets import check_size, default_size, shipped
 from tlteach._folders import read_folder, read_mini, read_test
 from tlteach._groups import declared, named
+from tlteach._split import Split, Splits, text_hash
 
-_THREADS = 4
-
-
-class Split(keras.utils.PyDataset):
-    """Pictures and labels of one split, in batches: a Keras data set that `fit` and `predict` take.
-
-    Pictures stay where they are, in memory or in files, until a batch wants them.
-
-    Attributes:
-        table: `pandas.DataFrame`, a row a picture: path, label (0 .. classes - 1), class, and
-            what else the data set knows.
-        classes: List of class names.
-        size: `(height, width)` of the batches, or `None` for the pictures' own.
-    """
-
-    def __init__(self, pictures, table, classes, *, size=None, batch_size=32):
-        super().__init__()
-        self.pictures, self.table, self.classes = pictures, table.reset_index(drop=True), list(classes)
-        self.size, self.batch_size = size, batch_size
-
-    def __len__(self):
-        return -(-self.num_examples // self.batch_size)
-
-    def __getitem__(self, batch):
-        rows = range(batch * self.batch_size, min((batch + 1) * self.batch_size, self.num_examples))
-        return self._stack(rows), self.labels[rows.start : rows.stop]
-
-    def __repr__(self):
-        return f"Split({self.num_examples} pictures, classes={self.classes}, size={self.size})"
-
-    @property
-    def num_examples(self):
-        """How many pictures there are."""
-        return len(self.table)
-
-    @property
-    def labels(self):
-        """Labels, `(num_examples,)`, integers from 0."""
-        return self.table["label"].to_numpy()
-
-    def picture(self, index):
-        """Return one picture as it is, `(height, width, 3)`, uint8 in 0..255."""
-        source = self.pictures[index]
-        return source if isinstance(source, np.ndarray) else _pictures.decode(source)
-
-    def array(self):
-        """Return all pictures, `(num_examples, height, width, 3)`, float32 in 0..255."""
-        return self._stack(range(self.num_examples))
-
-    def sized(self, size, *, batch_size=None):
-        """Return the same split with pictures of one size.
-
-        Args:
-            size: `(height, width)` in pixels.
-            batch_size: Pictures in a batch; as before if `None`.
-        """
-        chosen = batch_size or self.batch_size
-        return Split(self.pictures, self.table, self.classes, size=size, batch_size=chosen)
-
-    def take(self, rows):
-        """Return the split of some rows, in this order."""
-        pictures = [self.pictures[i] for i in rows]
-        return Split(pictures, self.table.iloc[rows], self.classes, size=self.size, batch_size=self.batch_size)
-
-    @property
-    def fingerprint(self):
-        """A hash of the pictures' content and order (not of the labels)."""
-        return hashlib.sha256("".join(self.table["sha256"]).encode()).hexdigest()
-
-    def _stack(self, rows):
-        with ThreadPoolExecutor(_THREADS) as pool:
-            pictures = list(pool.map(self._one, rows))
-        shapes = {p.shape for p in pictures}
-        if len(shapes) > 1:
-            raise ValueError(
-                f"a batch needs pictures of one size. Received: {len(shapes)} sizes; "
-                "ask for one with .sized((224, 224))."
-            )
-        return np.stack(pictures).astype("float32") if pictures else np.zeros((0, *(self.size or (1, 1)), 3))
-
-    def _one(self, index):
-        picture = self.picture(index)
-        return picture if self.size is None else _pictures.resize(picture, self.size)
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """Training, validation and test split of one data set.
-
-    Attributes:
-        train: `Split` to learn from.
-        val: `Split` to choose by.
-        test: `Split` to be touched once, by `evaluate`.
-        name: Name of the data set.
-        card: What it is and is not, in Markdown.
-        groups: Column of the tables that should not span two splits, such as a patient
-            (`check_leakage` looks whether it does); or `None`.
-    """
-
-    train: Split
-    val: Split
-    test: Split
-    name: str
-    card: str = field(default="", repr=False)
-    groups: str | None = None
-
-    @property
-    def classes(self):
-        """Class names, in the order of the labels."""
-        return self.train.classes
-
-    def parts(self):
-        """Return `{"train": ..., "val": ..., "test": ...}`."""
-        return {"train": self.train, "val": self.val, "test": self.test}
+__all__ = ["Split", "Splits", "check_leakage", "from_folder", "load_dataset", "subset", "text_hash", "with_test_folder"]
 
 
 def load_dataset(name, size=None):
