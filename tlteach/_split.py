@@ -1,6 +1,7 @@
 """What data are made of: a split of pictures or texts with labels, and three of them."""
 
 import hashlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -122,8 +123,9 @@ def _are_tokens(pictures):
 
 
 def text_hash(text):
-    """Return what tells a text from all others but for space and case."""
-    return hashlib.sha256(" ".join(text.casefold().split()).encode("utf-8", "replace")).hexdigest()
+    """Return what tells a text from all others but for case and punctuation."""
+    words = re.findall(r"\w+", text.casefold()) or [text]  # emoji alone are no words
+    return hashlib.sha256(" ".join(words).encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

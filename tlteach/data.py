@@ -184,7 +184,9 @@ def _draw(split, count, seed):
 
 
 def check_leakage(splits):
-    """Find pictures, or groups, that stand on both sides of a split.
+    """Find pictures, texts or groups that stand on both sides of a split.
+
+    Texts count as equal where only case and punctuation differ.
 
     Args:
         splits: `Splits`.
@@ -199,12 +201,19 @@ def check_leakage(splits):
         0
     """
     table = pd.concat([part.table.assign(split=name) for name, part in splits.parts().items()], ignore_index=True)
-    rows = [_finding(table, i, j, bits) for i, j, bits in _pictures.near_pairs(list(table["look"]))]
+    pairs = _pictures.near_pairs(list(table["look"])) if "look" in table else _equal(table["sha256"])
+    rows = [_finding(table, i, j, bits) for i, j, bits in pairs]
     if splits.groups:
         rows += _shared_groups(table, splits.groups)
     columns = ["kind", "split", "path", "other_split", "other_path", "bits"]
     found = pd.DataFrame(rows, columns=columns)
     return found[found["split"] != found["other_split"]].reset_index(drop=True)
+
+
+def _equal(hashes):
+    """Pairs of equal texts: each with the first."""
+    first = {each: i for i, each in reversed(list(enumerate(hashes)))}
+    return [(first[each], i, 0) for i, each in enumerate(hashes) if first[each] != i]
 
 
 def _finding(table, i, j, bits):

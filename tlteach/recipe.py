@@ -3,18 +3,22 @@
 import time
 import warnings
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
+from tlteach._language import is_language
 from tlteach._stages import HEAD
+from tlteach._tables import LINES, SEPARATED
 from tlteach.backbones import default_input_size, load_backbone
 from tlteach.data import Splits, from_folder, subset, with_test_folder
 from tlteach.evaluation import Report, evaluate
 from tlteach.features import extract_features
 from tlteach.finetune import Phase, Run, fine_tune, gradual_unfreezing
 from tlteach.heads import attach_head, linear_probe
+from tlteach.tables import from_table, with_test_table
 
 LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
 SHALLOW, DEEP = 1 / 3, 3 / 4  # shares of the stages that are fine-tuned
@@ -91,15 +95,27 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
 
 
 def _load(wanted):
-    """Load a backbone with its input somewhat larger than it was trained with, in steps of 16 pixels."""
+    """Load a backbone; one of pictures with its input somewhat larger than it was trained with, in steps of 16 pixels."""
+    if is_language(wanted["name"]):
+        return load_backbone(**wanted)
     height, width = default_input_size(**wanted)
     return load_backbone(**wanted, input_size=[16 * round(n * LARGER / 16) for n in (height, width)])
 
 
-def _splits(folder, test, labels, seed):
-    splits = from_folder(folder, test=0.2 if test is None else 0.0, seed=seed)
+def is_table(path):
+    """Whether a path is that of a table of texts and not of a folder of pictures.
+
+    Args:
+        path: A path.
+    """
+    return Path(path).suffix.lower() in SEPARATED + LINES and not Path(path).is_dir()
+
+
+def _splits(data, test, labels, seed):
+    read, with_test = (from_table, with_test_table) if is_table(data) else (from_folder, with_test_folder)
+    splits = read(data, test=0.2 if test is None else 0.0, seed=seed)
     if test is not None:
-        splits = with_test_folder(splits, test)
+        splits = with_test(splits, test)
     return splits if labels is None else subset(splits, labels, seed=seed)
 
 
