@@ -9,7 +9,9 @@ outputs and by that of [CLS]. Interrupted, it goes on from the last checkpoint.
 
 import gzip
 import json
+import re
 import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -18,19 +20,26 @@ import keras
 import keras_hub
 import numpy as np
 import typer
+from scipy.sparse import csr_array
+from sklearn.preprocessing import normalize
+from sklearn.utils.extmath import randomized_svd
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PAD, UNK, CLS, SEP, MASK = range(5)
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # the learner drops them; KerasHub takes them for spaces
 VOCABULARY = 8000
 WIDTH, HEADS, INNER, LONGEST = 128, 2, 512, 256
 LENGTHS = {32: 0.15, 128: 0.6, 256: 0.25}  # of a batch's rows, and how often: sentences, passages, whole reviews
-TOKENS = 8192  # in a batch, whatever its rows' length
+TOKENS = 4096  # in a batch, whatever its rows' length
+NEAR = 4  # word pieces to either side that count as a neighbour
+SPREAD = 0.04  # standard deviation of the embeddings to begin with
 MASKED = 0.2  # share of the word pieces to be told
 ELSEWHERE = 32  # words of the rest of the review to be told
 FREQUENT = 1e-3  # share of all words from which on one is drawn less often (Mikolov et al. 2013)
 HELD_OUT = 500  # reviews that are not learned from
-PEAK, DECAY = 2e-3, 0.01
-EVERY = 500  # steps between checkpoints
+PEAK, DECAY = 1.5e-3, 0.01
+FALLING = 0.25  # share of the steps at the end in which the rate falls to zero
+EVERY = 250  # steps between checkpoints
 
 
 class Reviews(NamedTuple):
@@ -46,7 +55,8 @@ class Reviews(NamedTuple):
 
 def read_reviews(path):
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [line.strip() for line in file if line.strip()]
+        lines = [CONTROL.sub(" ", unicodedata.normalize("NFKC", line)).strip() for line in file]
+    return [line for line in lines if line]
 
 
 def word_pieces(texts, work):
@@ -184,28 +194,62 @@ def elsewhere_loss(truth, logits):
     return -keras.ops.mean(keras.ops.take_along_axis(logs, truth, -1), (1, 2))
 
 
+def starting_embeddings(reviews):
+    """Word vectors to begin with, from counts: half from whole reviews, half from near neighbours.
+
+    The singular vectors of which words share a review (Deerwester et al. 1990) and of which stand
+    near each other more often than by chance (Levy and Goldberg 2014): minutes of counting that
+    save hours of training.
+    """
+    ids = reviews.ids[reviews.start[0] : reviews.start[-1]].astype("int64")
+    rows = np.repeat(np.arange(len(reviews.start) - 1), np.diff(reviews.start))
+    counts = csr_array((np.ones(len(ids), "float32"), (rows, ids)), (rows[-1] + 1, VOCABULARY))
+    counts.sum_duplicates()
+    rare = np.log(counts.shape[0] / (1 + np.bincount(counts.indices, minlength=VOCABULARY)))
+    counts.data = (1 + np.log(counts.data)) * np.maximum(rare, 0)[counts.indices]
+    counts = normalize(counts)
+    near = np.zeros(VOCABULARY**2, "float32")
+    for apart in range(1, NEAR + 1):
+        within = rows[apart:] == rows[:-apart]
+        pairs = ids[:-apart][within] * VOCABULARY + ids[apart:][within]
+        near += np.bincount(pairs, minlength=len(near)).astype("float32")
+    near = near.reshape(VOCABULARY, VOCABULARY)
+    near += near.T.copy()
+    chance = near.sum(0) ** 0.75
+    more = np.log(np.maximum(near, 1e-9) * chance.sum() / (near.sum(1, keepdims=True) * chance + 1e-9))
+    vectors = [_singular(counts.T), _singular(csr_array(np.where(near > 0, np.maximum(more, 0), 0)))]
+    return np.hstack(vectors) * SPREAD
+
+
+def _singular(matrix):
+    """The first singular vectors of the rows, `(rows, WIDTH / 2)`, each row and then each column of deviation one."""
+    u, s, _ = randomized_svd(matrix, WIDTH // 2, n_iter=3, random_state=0)
+    u = u * np.sqrt(s)
+    u /= np.linalg.norm(u, axis=1, keepdims=True) + 1e-6
+    return ((u - u.mean(0)) / (u.std() + 1e-6)).astype("float32")
+
+
 def compile_model(model, steps):
-    schedule = keras.optimizers.schedules.PolynomialDecay(PEAK, steps, end_learning_rate=0.0)
-    warm = _Warm(schedule, steps // 20)
-    optimizer = keras.optimizers.AdamW(warm, weight_decay=DECAY, beta_2=0.98, clipnorm=1.0)
+    optimizer = keras.optimizers.AdamW(_Rate(steps), weight_decay=DECAY, beta_2=0.98, clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     words = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     losses = {"words": words, "review": elsewhere_loss}
     model.compile(optimizer, losses, loss_weights={"words": 1.0, "review": 0.5}, jit_compile="auto")
 
 
-class _Warm(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule whose first steps rise."""
+class _Rate(keras.optimizers.schedules.LearningRateSchedule):
+    """Up in the first 200 steps, level, and down at the end: how many steps there are may be decided late."""
 
-    def __init__(self, schedule, steps):
-        self.schedule, self.steps = schedule, steps
+    def __init__(self, steps):
+        self.steps = steps
 
     def __call__(self, step):
-        rising = keras.ops.minimum(1.0, (keras.ops.cast(step, "float32") + 1) / self.steps)
-        return self.schedule(step) * rising
+        step = keras.ops.cast(step, "float32")
+        falling = (self.steps - step) / (FALLING * self.steps)
+        return PEAK * keras.ops.minimum(1.0, keras.ops.minimum((step + 1) / 200, falling))
 
     def get_config(self):
-        return {"schedule": self.schedule, "steps": self.steps}
+        return {"steps": self.steps}
 
 
 def accuracy(model, batches, *, count=20, length=128):
@@ -292,7 +336,10 @@ def main(
     held_out, learned = Batches(pieces.part(range(HELD_OUT)), 1), pieces.part(range(HELD_OUT, len(texts)))
     backbone, model = build(layers, len(vocabulary))
     compile_model(model, steps)
-    train(model, Batches(learned, seed + 2), held_out, steps=steps, path=work / f"bert_{layers}_{steps}.npz")
+    if not (work / "embeddings.npy").exists():
+        np.save(work / "embeddings.npy", starting_embeddings(learned))
+    backbone.token_embedding.embeddings.assign(np.load(work / "embeddings.npy"))
+    train(model, Batches(learned, seed + 2), held_out, steps=steps, path=work / f"bert_{layers}.npz")
     path = export(backbone, vocabulary, out)
     card = {
         "network": "BertBackbone",
