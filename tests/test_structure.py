@@ -13,7 +13,7 @@ from conftest import ROOT
 import tlteach as tl
 
 ORDER = (
-    "data tables splitting backbones costs frontends features heads freezing finetune learning_rates search evaluation "
+    "tables data splitting backbones costs frontends features heads freezing finetune learning_rates search evaluation "
     "decisions calibration activation_maps compare transferability adapt recipe_check recipe plots plots_evaluation "
     "report predicting lessons cli"
 ).split()

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tlteach._assets import weights_file
-from tlteach._pooling import there
+from tlteach._pooling import named, there
 from tlteach._tokens import Tokenizer, keras_hub
 
 MINI = "bert"
@@ -138,7 +138,7 @@ def flatten(plain):
     x = _only(x, known, "embeddings")
     mask_is = "decoder_padding_mask" if type(plain).__name__.startswith("GPT2") else "padding_mask"
     for number, layer in enumerate(plain.transformer_layers):
-        known = named(there(x), f"layer_{number}_known", before=f"layer_{number}_differs")
+        known = there(x, f"layer_{number}")
         x = layer(x, **{mask_is: known})
         if number == len(plain.transformer_layers) - 1 and hasattr(plain, "layer_norm"):
             x = plain.layer_norm(x)  # GPT-2
@@ -165,18 +165,3 @@ def _only(x, known, stage):
     share = named(keras.ops.cast(known, x.dtype), f"{stage}_share")
     share = named(keras.ops.expand_dims(share, -1), f"{stage}_shares")
     return named(keras.ops.multiply(x, share), f"{stage}_features")
-
-
-def named(tensor, name, *, before=None):
-    """Name the operation that made a tensor, and the one before it: names tell an operation's stage.
-
-    Args:
-        tensor: Symbolic tensor.
-        name: Name of its operation.
-        before: Name of the operation that made the first thing it read.
-    """
-    operation = tensor._keras_history.operation
-    operation.name = name
-    if before:
-        operation._inbound_nodes[0].input_tensors[0]._keras_history.operation.name = before
-    return tensor

@@ -32,15 +32,25 @@ def _of_text(x, pooling, name):
     if pooling == "cls":
         pooled = x[:, 0]
     elif pooling == "avg":
-        return keras.layers.GlobalAveragePooling1D(name=name)(x, mask=there(x))
+        return keras.layers.GlobalAveragePooling1D(name=name)(x, mask=there(x, "head"))
     else:
-        last = keras.ops.sum(keras.ops.cast(there(x), "int32"), 1, keepdims=True) - 1  # (batch, 1)
+        last = keras.ops.sum(keras.ops.cast(there(x, "head"), "int32"), 1, keepdims=True) - 1  # (batch, 1)
         pooled = keras.ops.squeeze(keras.ops.take_along_axis(x, last[..., None], axis=1), 1)
-    if name:
-        pooled._keras_history.operation.name = name
-    return pooled
+    return named(pooled, name) if name else pooled
 
 
-def there(x):
-    """Return where a text has word pieces, `(batch, length)`: elsewhere its features are zero."""
-    return keras.ops.any(keras.ops.not_equal(x, 0), axis=-1)
+def there(x, stage):
+    """Return where a text has word pieces, `(batch, length)`: elsewhere its features are zero.
+
+    Args:
+        x: Features `(batch, length, channels)`.
+        stage: The stage that asks; its name begins those of the operations.
+    """
+    differs = named(keras.ops.not_equal(x, 0), f"{stage}_differs")
+    return named(keras.ops.any(differs, axis=-1), f"{stage}_known")
+
+
+def named(tensor, name):
+    """Name the operation that made a symbolic tensor: names tell an operation's stage."""
+    tensor._keras_history.operation.name = name
+    return tensor

@@ -13,6 +13,7 @@ import keras
 
 from tlteach import _language
 from tlteach._assets import check_size, default_size, weights_file
+from tlteach._pooling import named
 from tlteach._stages import find_stages
 from tlteach._width import scale_width
 
@@ -287,7 +288,7 @@ def _flatten(plain, preprocessing, input_size):
     without `training=`.
     """
     pixels = keras.Input((None, None, 3), name="pixels")
-    x = _named(keras.ops.image.resize(pixels, input_size, antialias=True), "resize")
+    x = named(keras.ops.image.resize(pixels, input_size, antialias=True), "resize")
     outputs, unscaled = {}, _unscaled(plain)
 
     def call(layer, *args, **kwargs):
@@ -322,14 +323,8 @@ def _preprocess(x, preprocessing):
     if recipe is None:  # the network rescales inside (EfficientNet, ConvNeXt, MobileNetV3)
         return x
     flip, scale, offset = recipe
-    x = _named(keras.ops.flip(x, axis=-1), "flip") if flip else x
+    x = named(keras.ops.flip(x, axis=-1), "flip") if flip else x
     return keras.layers.Rescaling(scale, offset, name="preprocess")(x)
-
-
-def _named(tensor, name):
-    """Name the operation that made a tensor: Keras numbers operations, and names are how we find them."""
-    tensor._keras_history.operation.name = name
-    return tensor
 
 
 def application_preprocess(name):

@@ -12,6 +12,7 @@ from tlteach._assets import check_size, default_size, shipped
 from tlteach._folders import read_folder, read_mini, read_test
 from tlteach._groups import declared, named
 from tlteach._split import Split, Splits, text_hash
+from tlteach.tables import from_table
 
 __all__ = ["Split", "Splits", "check_leakage", "from_folder", "load_dataset", "subset", "text_hash", "with_test_folder"]
 
@@ -20,7 +21,7 @@ def load_dataset(name, size=None):
     """Load one of the lessons' data sets.
 
     Args:
-        name: `"brain_mri"` or `"cats_vs_dogs"`.
+        name: `"brain_mri"`, `"cats_vs_dogs"` or `"reviews"`.
         size: `"mini"` (ships with the package) or `"full"` (TensorFlow Datasets,
             downloaded once). By default what `TLTEACH_SIZE` says, or mini.
 
@@ -45,6 +46,8 @@ def load_dataset(name, size=None):
         from tlteach._tfds import export_full
 
         folder = export_full(name)
+        if (folder / "reviews.jsonl").exists():
+            return replace(from_table(folder / "reviews.jsonl"), name=name, card=_card(name))
         groups = folder / "groups.csv" if declared(name) else None
         return replace(from_folder(folder, groups=groups), name=name, card=_card(name))
     return _load_mini(name)

@@ -106,7 +106,8 @@ def split_of_array(pictures, labels=None, *, classes=("",)):
     import pandas as pd
 
     if len(pictures) and isinstance(pictures[0], str):
-        table = pd.DataFrame({"label": np.zeros(len(pictures), int) if labels is None else labels, "text": pictures})
+        table = pd.DataFrame({"label": np.zeros(len(pictures), int) if labels is None else labels})
+        table["text"] = pd.Series(list(pictures), dtype=object)
         return Split(list(pictures), table.assign(sha256=[text_hash(text) for text in pictures]), classes)
     pictures = np.ascontiguousarray(pictures)
     check_range(pictures)

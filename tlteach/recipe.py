@@ -95,7 +95,7 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
 
 
 def _load(wanted):
-    """Load a backbone; one of pictures with its input somewhat larger than it was trained with, in steps of 16 pixels."""
+    """Load a backbone; of pictures, with its input somewhat larger than it was trained with, in steps of 16 pixels."""
     if is_language(wanted["name"]):
         return load_backbone(**wanted)
     height, width = default_input_size(**wanted)

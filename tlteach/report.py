@@ -107,7 +107,7 @@ def load_model(path):
 
 
 def _members(path):
-    """Read what only we put into the archive; KerasHub, whose layers Keras must know, is imported where there are texts."""
+    """Read what only we put into the archive; where there are texts, import KerasHub, whose layers Keras must know."""
     with zipfile.ZipFile(path) as archive:
         names, told = (json.loads(archive.read(m)) if m in archive.namelist() else None for m in (CLASSES, TOKENIZER))
     if told is None:

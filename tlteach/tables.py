@@ -8,8 +8,8 @@ import numpy as np
 from tlteach._drawing import check_drawing, draw_parts
 from tlteach._folders import PARTS
 from tlteach._groups import named
+from tlteach._split import Split, Splits
 from tlteach._tables import read_table
-from tlteach.data import Split, Splits
 
 _PARTS = ("train", "val", "test")
 
@@ -53,6 +53,7 @@ def from_table(source, *, text="text", label="label", val=0.2, test=0.2, seed=0)
     part = _given(table)
     wanted = {each: share for each, share in shares.items() if share > 0 and each not in set(part)}
     rest = table[part == "train"]
+    _check_enough(rest, classes, len(wanted) + 1)
     part[rest.index] = draw_parts(rest.assign(unit=rest["sha256"]), wanted, seed=seed, classes=classes)
     parts = {each: _split_of(table[part == each], classes) for each in _PARTS}
     return Splits(**parts, name=name)
@@ -64,6 +65,16 @@ def _classes(table, source):
         what = source if isinstance(source, str) else f"{len(table)} rows that can be used"
         raise ValueError(f"there must be at least two labels. Received: {what}, with {named(classes) or 'none'}.")
     return classes
+
+
+def _check_enough(table, classes, needed):
+    counts = table.groupby("class")["sha256"].nunique().reindex(classes, fill_value=0)
+    few = counts[counts < needed]
+    if len(few):
+        raise ValueError(
+            f"each label needs at least {needed} different texts, one for each split. "
+            f"Received: {', '.join(f'{name} with {count}' for name, count in few.items())}."
+        )
 
 
 def _given(table):

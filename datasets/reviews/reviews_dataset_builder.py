@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
@@ -37,7 +38,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     "text": tfds.features.Text(),
                     "label": tfds.features.ClassLabel(names=CLASSES),
                     "domain": tfds.features.Text(),
-                    "rating": tfds.features.Scalar("int32"),
+                    "rating": tfds.features.Scalar(np.int32),
                     "manner": tfds.features.Text(),
                 }
             ),
