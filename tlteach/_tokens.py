@@ -34,14 +34,14 @@ class Tokenizer:
     Attributes:
         cutter: KerasHub tokenizer.
         length: Word pieces a text has at most, its first and last mark included.
-        keep: What stays of a longer text: its `"start"`, or its `"ends"`, a quarter from the
-            beginning and the rest from the end, where reviews come to their verdict.
+        keep: What stays of a longer text: its `"ends"`, a quarter from the beginning and the rest
+            from the end, where reviews come to their verdict; or its `"start"`.
 
     Reference:
         Wu et al. 2016 (word pieces); Sun et al. 2019, How to fine-tune BERT (both ends).
     """
 
-    def __init__(self, cutter, length, *, keep="start"):
+    def __init__(self, cutter, length, *, keep="ends"):
         if keep not in ("start", "ends"):
             raise ValueError(f"keep must be 'start' or 'ends'. Received: {keep!r}.")
         if length < 3:

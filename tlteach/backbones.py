@@ -161,7 +161,7 @@ def default_input_size(name, size=None, *, weights="default"):
 
 
 def list_backbones():
-    """List the backbones that can be loaded, a row each.
+    """List the backbones of pictures that can be loaded, a row each (of texts: see `load_backbone`).
 
     Returns:
         `pandas.DataFrame` with name, parameters (without head), input size,

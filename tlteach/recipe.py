@@ -63,10 +63,10 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
     validation pictures too.
 
     Args:
-        folder: A folder for each class, or train/val/test folders of them.
+        folder: A folder for each class, or train/val/test folders of them; or a table of texts, as in `from_table`.
         backbone: A `Backbone`, or the keyword arguments of `load_backbone` as a dict.
-        test: A folder of the same classes to measure on; else a fifth of `folder`.
-        labels: How many labelled pictures to use in all; all if `None`.
+        test: A folder (or table) of the same classes to measure on; else a fifth of `folder`.
+        labels: How many labelled pictures or texts to use in all; all if `None`.
         phases: How many stages to fine-tune; `None` lets validation decide.
         seed: Seed of all that is random.
 
@@ -79,6 +79,7 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
     Reference:
         Kumar et al. 2022; lesson 01.
     """
+    _check_kind(folder, backbone["name"] if isinstance(backbone, dict) else backbone.name, backbone)
     keras.utils.set_random_seed(seed)
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
@@ -111,6 +112,16 @@ def is_table(path):
     return Path(path).suffix.lower() in SEPARATED + LINES and not Path(path).is_dir()
 
 
+def _check_kind(data, name, backbone):
+    texts = is_language(name) if isinstance(backbone, dict) else backbone.tokenizer is not None
+    if is_table(data) and not texts:
+        raise ValueError(f"a table of texts needs a language backbone, such as bert. Received: {name!r}.")
+    if texts and not is_table(data):
+        raise ValueError(
+            f"a folder of pictures needs a backbone that takes them. Received: {name!r}, which takes a table of texts."
+        )
+
+
 def _splits(data, test, labels, seed):
     read, with_test = (from_table, with_test_table) if is_table(data) else (from_folder, with_test_folder)
     splits = read(data, test=0.2 if test is None else 0.0, seed=seed)
@@ -123,7 +134,8 @@ def learn(backbone, splits, features, *, phases, seed):
     """Return the model, the run (or none) and the sentence that says why."""
     probe = linear_probe(features, seed=seed)
     mistakes = int((np.asarray(probe.predict_on_batch(features.val.x)).argmax(1) != features.val.y).sum())
-    told = f"the linear probe made {mistakes} mistakes on {len(features.val.y)} validation pictures"
+    what = "pictures" if backbone.tokenizer is None else "texts"
+    told = f"the linear probe made {mistakes} mistakes on {len(features.val.y)} validation {what}"
     if phases == 0 or (phases is None and mistakes < ENOUGH_MISTAKES):
         why = "and none was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
         return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
