@@ -26,6 +26,8 @@ FAR = 0.1  # share of mistakes by the probe from which on the target is so far f
 EPOCHS = 15
 RATE, RATE_WITHOUT_NORM = 1e-3, 1e-4  # of Adam, at its highest; without normalisation, large steps end a network
 ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
+ENOUGH_TEXTS = 100  # on validation; with fewer, fine-tuning a language backbone gained nothing over its probe
+TEXT_EPOCHS, TEXT_RATE = 5, 0.06  # the rate is divided by the backbone's width: wide ones need small steps
 
 
 @dataclass(eq=False)
@@ -60,7 +62,8 @@ def fit_folder(folder, backbone, *, test=None, labels=None, phases=None, seed=0)
     on validation for an improvement to be seen, a third of the stages is fine-tuned
     from there, and if validation gets better by it, three quarters; or three quarters
     at once, where the probe errs often. If nothing helps, the probe learns from the
-    validation pictures too.
+    validation pictures too. A language backbone is fine-tuned as a whole, for a few
+    epochs, and only where validation has a hundred texts to tell by whether it helps.
 
     Args:
         folder: A folder for each class, or train/val/test folders of them; or a table of texts, as in `from_table`.
@@ -136,7 +139,8 @@ def learn(backbone, splits, features, *, phases, seed):
     mistakes = int((np.asarray(probe.predict_on_batch(features.val.x)).argmax(1) != features.val.y).sum())
     what = "pictures" if backbone.tokenizer is None else "texts"
     told = f"the linear probe made {mistakes} mistakes on {len(features.val.y)} validation {what}"
-    if phases == 0 or (phases is None and mistakes < ENOUGH_MISTAKES):
+    few = what == "texts" and len(features.val.y) < ENOUGH_TEXTS
+    if phases == 0 or (phases is None and (few or mistakes < ENOUGH_MISTAKES)):
         why = "and none was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
         return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
     model = attach_head(backbone, probe)
@@ -159,7 +163,8 @@ def deepening(backbone, error):
     """Plan phases, each with a rate that rises and falls: the last third of the stages, then three quarters.
 
     Targets near the source need few stages or none; far ones, such as brain slices after
-    photographs, need nearly all at once, at a rate at which weights really move.
+    photographs, need nearly all at once, at a rate at which weights really move. Language
+    backbones are fine-tuned as a whole, as BERT was (Devlin et al. 2019).
 
     Args:
         backbone: A `Backbone`.
@@ -169,6 +174,9 @@ def deepening(backbone, error):
         List of `Phase`.
     """
     stages = list(backbone.stages)
+    if backbone.tokenizer is not None:
+        rate = TEXT_RATE / backbone.model.output_shape[-1]
+        return [Phase((*stages, HEAD), TEXT_EPOCHS, rate, schedule="cosine", patience=TEXT_EPOCHS, batch_size=16)]
     kinds = keras.layers.BatchNormalization, keras.layers.LayerNormalization
     rate = RATE if any(isinstance(layer, kinds) for layer in backbone.model.layers) else RATE_WITHOUT_NORM
     shares = (DEEP,) if error > FAR else (SHALLOW, DEEP)
