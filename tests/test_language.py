@@ -293,3 +293,27 @@ def test_temperature_keeps_the_tokenizer():
     data, model = meals(), tl.attach_head(backbone_of(), 2)
     new, _ = tl.scale_temperature(model, data.val)
     assert tl.evaluate(new, data.val).accuracy == tl.evaluate(model, data.val).accuracy
+
+
+def test_the_shipped_mini_is_small_and_knows_words():
+    from tlteach._assets import weights_file
+
+    card = json.loads(weights_file("bert").with_name("bert_mini.json").read_text())
+    assert card["bytes"] == weights_file("bert").stat().st_size <= 6e6
+    assert 0.15 < card["masked_accuracy"] < 1
+    bert = tl.load_backbone("bert", "mini")
+    assert list(bert.stages) == ["embeddings", "layer_0", "layer_1"] and bert.tokenizer.length == 256
+    table = keras.ops.convert_to_numpy(bert.model.get_layer("token_embedding").embeddings)
+    table /= np.linalg.norm(table, axis=1, keepdims=True)
+    like = {
+        w: table[bert.tokenizer.cutter.token_to_id(w)] for w in ("great", "excellent", "awful", "terrible", "zombie")
+    }
+    assert like["great"] @ like["excellent"] > like["great"] @ like["zombie"]
+    assert like["awful"] @ like["terrible"] > like["awful"] @ like["excellent"]
+
+
+def test_the_twin_of_the_mini_is_random_and_has_its_tokenizer():
+    bert, twin = tl.load_backbone("bert", "mini"), tl.load_backbone("bert", "mini", weights=None)
+    assert repr(twin.tokenizer) == repr(bert.tokenizer) and twin.weights == "random"
+    assert [w.shape for w in twin.model.weights] == [w.shape for w in bert.model.weights]
+    assert not np.array_equal(twin.model.get_weights()[0], bert.model.get_weights()[0])
