@@ -45,8 +45,12 @@ def backbone_of(kind="BertBackbone", seed=0):
 
 
 def meals(count=24):
-    rows = [(f"The soup {'was' if i % 3 else 'is'} {'very ' * (i % 4)}{taste}!" + " a" * i, taste) for i in range(count)
-            for taste in ("good", "bad")]  # fmt: skip
+    """Texts of three to 30 words that end in the taste, which the tokenizer keeps of long ones."""
+    rows = [
+        (f"The soup{' a' * i} {'was' if i % 3 else 'is'} {'very ' * (i % 4)}{taste}!", taste)
+        for i in range(count)
+        for taste in ("good", "bad")
+    ]
     return tl.from_table(pd.DataFrame(rows, columns=["text", "label"]))
 
 
