@@ -16,8 +16,9 @@ from keras.src.utils import file_utils
 
 import tlteach as tl
 from tlteach._assets import weights_file
+from tlteach._preprocessing import _preprocess
 from tlteach._stages import boundary_before, cut, find_stages, tensor_of
-from tlteach.backbones import _preprocess, _row, _table, application_preprocess, default_input_size
+from tlteach.backbones import _row, _table, application_preprocess, default_input_size
 
 FOUR = ["vgg16", "resnet50", "mobilenetv2", "efficientnetb0"]
 FAMILIES = [*FOUR, "densenet121", "mobilenetv3small"]  # caffe, caffe, tf, inside, torch, inside

@@ -178,7 +178,7 @@ def test_out_must_not_be_a_file(stripes, tmp_path):
 
 
 def test_ctrl_c_ends_all_phases_and_is_told(stripes, monkeypatch):
-    from tlteach import recipe
+    from tlteach import _tuning, recipe
     from tlteach.finetune import fine_tune
 
     class Stop(keras.callbacks.Callback):
@@ -191,7 +191,7 @@ def test_ctrl_c_ends_all_phases_and_is_told(stripes, monkeypatch):
         asked.append(phases)
         return fine_tune(model, splits, phases, callbacks=[Stop()], **options)
 
-    monkeypatch.setattr(recipe, "fine_tune", stopped)
+    monkeypatch.setattr(_tuning, "fine_tune", stopped)
     splits, _ = recipe.read_splits(stripes / "learn", labels=24)
     fitted = recipe.fit_splits(splits, {"name": "resnet50"}, phases=3)
     assert len(asked) == 1 and fitted.run.interrupted

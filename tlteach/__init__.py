@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "masks": ["load_masks"],
     "data": ["Split", "Splits", "check_leakage", "from_folder", "load_dataset", "subset"],
+    "tables": ["from_table"],
     "splitting": ["resplit", "shuffle_labels"],
     "backbones": ["Backbone", "list_backbones", "load_backbone"],
     "costs": ["cost_by_stage"],

@@ -7,11 +7,11 @@ import numpy as np
 
 from tlteach._augment import Augmented, augmented
 from tlteach._pooling import POOL
-from tlteach._stages import HEAD, boundary_before, cut, find_stages, operations_of
+from tlteach._stages import HEAD, boundary_before, cut, entry_of, find_stages, operations_of
 from tlteach._store import read_rows
 from tlteach._training import Rows, class_weights
 from tlteach.costs import multiply_adds
-from tlteach.features import PRECISIONS, RESIZE, activations, sized_for
+from tlteach.features import PRECISIONS, activations, known_shape, sized_for
 
 LARGEST_CUT = 4 * 2**30  # bytes of boundary activations that are worth keeping
 WORTH = 1.4  # times that a cut must save on paper: below it, writing and reading eat the gain
@@ -38,34 +38,36 @@ def choose_cut(model, data, phase):
     Raises:
         ValueError: If the phase wants a cut that cannot be.
     """
-    start, whole = _boundary(model, phase)
+    (start, whole), entry = _boundary(model, phase), entry_of(model)
     if start is None:
         if phase.cut and phase.train != ("all",):
             raise ValueError(f"cut=True needs a place to cut. Received: {phase.name}; {whole.why}.")
         return whole
     images = data.train.num_examples * max(1, phase.copies) + data.val.num_examples
-    size = int(np.prod(cut(model, start).input_shape[1:])) * images * np.dtype(PRECISIONS[phase.precision][1]).itemsize
+    shape = known_shape(cut(model, start).input_shape[1:], sized_for(model, data.train))
+    size = int(np.prod(shape)) * images * np.dtype(PRECISIONS[phase.precision][1]).itemsize
     saved = _saved(model, start, data, phase)
     if phase.cut is False or (phase.cut is None and saved < WORTH):
         why = "asked for" if phase.cut is False else f"a cut would save {saved:.1f} times, too little"
-        return Choice(RESIZE, f"whole: {why}")
+        return Choice(entry, f"whole: {why}")
     if phase.cut is None and size > LARGEST_CUT:
-        return Choice(RESIZE, f"whole: the activations would take {size / 2**30:.1f} GiB")
+        return Choice(entry, f"whole: the activations would take {size / 2**30:.1f} GiB")
     return Choice(start, f"saves {saved:.1f} times the arithmetic ({size / 2**20:.1f} MiB kept)")
 
 
 def _boundary(model, phase):
     """The operation before all that is trained; or `None` and the choice to make instead."""
-    if RESIZE not in [op.name for op in operations_of(model)]:
+    entry = entry_of(model)
+    if entry is None:
         return None, Choice(None, "whole: a model of one's own")
     if phase.augment is not None and not phase.copies:
-        return None, Choice(RESIZE, "whole: each epoch has other augmented pictures")
+        return None, Choice(entry, "whole: each epoch has other augmented pictures")
     stages = list(find_stages(model))
     first = next(stage for stage in stages if stage in phase.train or phase.train == ("all",))
     if first == stages[0]:
-        return None, Choice(RESIZE, "whole: nothing before it is frozen")
+        return None, Choice(entry, "whole: nothing before it is frozen")
     start = _pooled(model) if first == HEAD else boundary_before(model, first)
-    return start, Choice(RESIZE, f"whole: several tensors enter {first}")
+    return start, Choice(entry, f"whole: several tensors enter {first}")
 
 
 def _pooled(model):
@@ -103,7 +105,7 @@ class Inputs:
         self.model, self.data, self.store, self.kept = model, data, store, {}
         self.choices = [choose_cut(model, data, phase) for phase in phases]
         order = [op.name for op in operations_of(model)]
-        plain = [c.start for c, p in zip(self.choices, phases, strict=True) if p.augment is None and _is_cut(c)]
+        plain = [c.start for c, p in zip(self.choices, phases, strict=True) if p.augment is None and self._is_cut(c)]
         self.earliest = min(plain, key=order.index, default=None)
 
     def rows(self, phase, choice, *, seed):
@@ -115,11 +117,11 @@ class Inputs:
             seed: Seed of the order, and of augmentation.
         """
         train, val = sized_for(self.model, self.data.train), sized_for(self.model, self.data.val)
-        if not _is_cut(choice):
+        if not self._is_cut(choice):
             self.kept.clear()  # this phase may train what was constant until now
         if phase.augment is None:
             x = self._inputs("train", train, choice, phase)
-        elif _is_cut(choice):
+        elif self._is_cut(choice):
             copies = [Augmented(train, phase.augment, [seed, copy]) for copy in range(phase.copies)]
             x = Copies([self._activations(choice.start, copy, phase) for copy in copies])
         else:
@@ -129,7 +131,7 @@ class Inputs:
         return rows, Rows(self._inputs("val", val, choice, phase), val.labels, batch_size=phase.batch_size)
 
     def _inputs(self, name, split, choice, phase):
-        if not _is_cut(choice):
+        if not self._is_cut(choice):
             return split
         if choice.start == self.earliest or phase.augment is not None:
             return self._earliest(name, choice.start, split, phase)
@@ -145,9 +147,8 @@ class Inputs:
     def _activations(self, start, split, phase):
         return activations(self.model, start, split, store=self.store, precision=phase.precision)
 
-
-def _is_cut(choice):
-    return choice.start not in (None, RESIZE)
+    def _is_cut(self, choice):
+        return choice.start not in (None, entry_of(self.model))
 
 
 def _forward(part, rows, batch_size):

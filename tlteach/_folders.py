@@ -15,6 +15,7 @@ from tqdm import tqdm
 from tlteach import _media, _pictures, _sounds
 from tlteach._drawing import check_drawing, draw_parts
 from tlteach._groups import connected, named, read_groups, unite
+from tlteach._split import text_hash
 
 _CALLED = {"train": ["train", "training"], "val": ["val", "valid", "validation"], "test": ["test", "testing"]}
 PARTS = {name: part for part, names in _CALLED.items() for name in names}  # what people call their splits' folders
@@ -65,12 +66,17 @@ def _with_groups(table, groups, root):
 
 
 def read_mini(folder):
-    """Return `(pictures, table)` of a shipped data set: `*.zip` and the `*.csv` that describes it.
+    """Return `(examples, table)` of a shipped data set: `*.zip` and the `*.csv` about it; or texts, `*.csv` alone.
 
     Recordings are decoded, and become pictures when they are asked for.
     """
-    archive, described = next(folder.glob("*.zip")), next(folder.glob("*.csv"))
+    described, archive = next(folder.glob("*.csv")), next(folder.glob("*.zip"), None)
     table = pd.read_csv(described, dtype={"path": str}).rename(columns={"label": "class"})
+    if archive is None:
+        classes = sorted(table["class"].unique())
+        hashes = [text_hash(text) for text in table["text"]]
+        table = table.assign(path=[f"{described.name}:{row + 2}" for row in table.index], sha256=hashes)
+        return table["text"].to_numpy(object), table.assign(label=table["class"].map(classes.index))
     with zipfile.ZipFile(archive) as opened:
         read = _sounds.read_archive if _media.is_sound(table["path"].iloc[0]) else _read_pictures
         pictures, sums, looks = read(opened, table["path"])

@@ -9,11 +9,15 @@ import re
 import keras
 
 HEAD = "head"
+RESIZE = "resize"  # the operation that pictures have already been through when they are read
+TOKENS = "tokens"  # the input that texts have become word pieces for
 
 # The name of a layer says its stage: (pattern, stage). Families are told apart by their words.
 _RULES = [
-    (r"^(?:pixels|resize|flip|preprocess)", None),
+    (r"^(?:pixels|resize|flip|preprocess|tokens)", None),
     (r"^head", HEAD),
+    (r"^(?:transformer_)?layer_(\d+)(?:_|$)", lambda m: f"layer_{m[1]}"),  # KerasHub's encoders
+    (r"embedding", "embeddings"),
     (r"_downsampling_block_(\d)", lambda m: f"stage{int(m[1]) + 1}"),  # ConvNeXt: it opens the next stage
     (r"_stage_(\d)_", lambda m: f"stage{m[1]}"),
     (r"^block_(\d+)_", lambda m: f"block{m[1]}"),  # MobileNetV2
@@ -50,6 +54,24 @@ def find_stages(model):
 def operations_of(model):
     """The operations of a flat model in order; a `Sequential` model calls them layers."""
     return getattr(model, "operations", model.layers)
+
+
+def entry_of(model):
+    """Name the operation that what is read from a `Split` has been through; `None` in a model of one's own.
+
+    Args:
+        model: A flat model from `load_backbone` or `attach_head`, or any other.
+    """
+    return next((op.name for op in operations_of(model) if op.name in (RESIZE, TOKENS)), None)
+
+
+def layers_within(layer):
+    """Return a layer and all layers in it, such as the dropout of a transformer's layer.
+
+    Args:
+        layer: A Keras layer, or an operation, which has none.
+    """
+    return list(layer._flatten_layers()) if hasattr(layer, "_flatten_layers") else [layer]
 
 
 def _named_stage(name):

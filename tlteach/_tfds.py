@@ -1,8 +1,9 @@
-"""The full size of a data set: prepared once by TensorFlow Datasets, then a folder of files like any other."""
+"""The full size of a data set: prepared once by TensorFlow Datasets, then a folder of files or a table of texts."""
 
 import csv
 import importlib.util
 import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -19,6 +20,7 @@ def export_full(name, *, data_dir=None):
     """Return a folder with a folder for each class, preparing the data set if it is not there yet.
 
     Where the data set declares groups, such as patients, `groups.csv` beside the classes tells each picture's.
+    Of texts it holds one file, `reviews.jsonl`, whose column `split` says where each belongs.
 
     Args:
         name: Name of a data set that has a builder.
@@ -36,7 +38,8 @@ def export_full(name, *, data_dir=None):
             beside = folder.with_name("full.beside")
             shutil.rmtree(beside, ignore_errors=True)
             try:
-                _write_files(builder, beside, declared(name))
+                write = _write_texts if "text" in builder.info.features else _write_files
+                write(builder, beside, declared(name))
                 os.replace(beside, folder)  # only a complete folder gets the name
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
@@ -63,6 +66,21 @@ def _prepared(name, data_dir):
             "have the files, read them with tl.from_folder(FOLDER); size='mini' needs no download."
         ) from error
     return builder
+
+
+def _write_texts(builder, folder, groups):
+    """Write each text as a line, with what else is known of it."""
+    import tensorflow_datasets as tfds
+
+    folder.mkdir(parents=True)
+    names = builder.info.features["label"].names
+    with open(folder / "reviews.jsonl", "w", encoding="utf-8") as file:
+        for split, about in builder.info.splits.items():
+            rows = tfds.as_numpy(builder.as_dataset(split=split))
+            for row in tqdm(rows, total=about.num_examples, desc=f"write texts, {split}", delay=2):
+                told = {k: v.decode() if isinstance(v, bytes) else int(v) for k, v in row.items()}
+                told |= {"label": names[row["label"]], "split": split}
+                file.write(json.dumps(told, ensure_ascii=False) + "\n")
 
 
 def _write_files(builder, folder, groups):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from tlteach._stages import layers_within
 from tlteach._store import read_rows
 from tlteach.data import Split
 
@@ -132,7 +133,8 @@ def seed_dropout(model, *seed):
         model: The whole model: a layer's place in it decides its draws, so that a cut changes nothing.
         *seed: Integers; those of an epoch, so that a run which goes on draws what it would have drawn.
     """
-    for place, layer in enumerate(model.layers):
+    within = [inner for layer in model.layers for inner in layers_within(layer)]
+    for place, layer in enumerate(within):
         generator = getattr(layer, "seed_generator", None) or getattr(layer, "generator", None)  # dropout, augmentation
         if generator is not None:
             generator._initial_seed = 0  # without any seed, PyTorch would draw from its global numbers

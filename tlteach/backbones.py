@@ -1,4 +1,4 @@
-"""Backbones: pretrained networks that take raw pixels and whose stages have names."""
+"""Backbones: pretrained networks that take raw pixels, or texts' word pieces, and whose stages have names."""
 
 import csv
 import difflib
@@ -11,7 +11,9 @@ from pathlib import Path
 
 import keras
 
+from tlteach import _language
 from tlteach._assets import check_size, default_size, weights_file
+from tlteach._preprocessing import flatten
 from tlteach._stages import find_stages
 from tlteach._width import scale_width
 
@@ -21,17 +23,6 @@ MINIS = ("vgg16", "resnet50")
 SPEECH = "speech"  # weights of a mini that learned spoken words from spectrograms
 SPEECH_ON = "resnet50"
 
-# What each family's `preprocess_input` does, as (flip to BGR, scale, offset): the published
-# networks were trained on pixels in these ranges, and on no others.
-_CAFFE = (True, 1.0, [-103.939, -116.779, -123.68])
-_MINUS_ONE_TO_ONE = (False, 1 / 127.5, -1.0)
-_STANDARDISED = (
-    False,
-    [1 / (255 * s) for s in (0.229, 0.224, 0.225)],
-    [-m / s for m, s in zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)],
-)
-_EFFICIENTNET = [s**-0.5 for s in (0.229, 0.224, 0.225)]
-_PREPROCESSING = {"caffe": _CAFFE, "tf": _MINUS_ONE_TO_ONE, "torch": _STANDARDISED, "none": None}
 # Files that Keras keeps under another name than the one it fetches.
 _FILED_AS = {f"NASNet-{size}-no-top.h5": f"nasnet_{size}_no_top.h5" for size in ("mobile", "large")}
 
@@ -44,8 +35,10 @@ class Backbone:
         name: Lower-case name, such as `"resnet50"`.
         size: `"mini"` or `"full"`.
         model: A flat `keras.Model` from raw pixels `(batch, any height, any width, 3)`
-            in 0..255 to the last feature map.
-        input_size: `(height, width)` to which the model resizes what it is given.
+            in 0..255 to the last feature map; of a language backbone from word pieces
+            `(batch, length)` to their features `(batch, length, width)`.
+        input_size: `(height, width)` to which the model resizes what it is given; of a
+            language backbone `(length,)`: the word pieces of a text it looks at.
         weights: Where the weights came from, in words.
     """
 
@@ -59,6 +52,11 @@ class Backbone:
     def stages(self):
         """Dict from stage name to the names of its operations, input first."""
         return find_stages(self.model)
+
+    @property
+    def tokenizer(self):
+        """What cuts texts into word pieces, a `Tokenizer`; `None` where the backbone takes pictures."""
+        return getattr(self.model, "tokenizer", None)
 
     def output_of(self, stage):
         """Return the name of the operation that ends a stage.
@@ -83,10 +81,17 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     the family's own preprocessing are part of it, so they cannot be forgotten
     or done twice. BatchNorm layers start frozen and stay so (see `freezing`).
 
+    Language backbones (KerasHub; `pip install tlteach[text]`) take word pieces in
+    place of pixels, and have a `tokenizer` that makes them of texts: the lessons'
+    data and those of `from_table` are cut by it wherever they meet the backbone.
+    Their stages are `embeddings`, `layer_0`, `layer_1` and so on.
+
     Args:
-        name: One of `list_backbones()`, such as `"vgg16"`; or `"speech"`, which is
-            `"resnet50"` with `weights="speech"`.
-        size: `"mini"` (ships with the package: vgg16 and resnet50) or `"full"`
+        name: One of `list_backbones()`, such as `"vgg16"`; `"speech"`, which is `"resnet50"` with
+            `weights="speech"`; or `"bert"`; a KerasHub preset of BERT, RoBERTa, DistilBERT or
+            GPT-2, such as `"bert_tiny_en_uncased"`; or a folder with such a preset, or in the
+            Hugging Face layout (config.json, model.safetensors, vocab.txt).
+        size: `"mini"` (ships with the package: vgg16, resnet50 and bert) or `"full"`
             (Keras Applications). By default what `TLTEACH_SIZE` says, or mini;
             full where no mini exists or other weights are asked for.
         weights: `"default"` (the shipped ones in mini, ImageNet in full),
@@ -94,7 +99,8 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
             spoken words), the path of a weights file without top, or `None` for
             random weights: the twin to compare with.
         input_size: `(height, width)` in pixels; 64 x 64 in mini, the
-            application's own size in full.
+            application's own size in full. Of a language backbone the word pieces of a
+            text that it looks at, a number: 256 where it knows so many.
         **options: Passed to the Keras application, such as `alpha=0.25`.
 
     Returns:
@@ -102,7 +108,8 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
 
     Raises:
         ValueError: For an unknown name, size or weights that do not fit.
-        OSError: If ImageNet weights can neither be found nor fetched.
+        OSError: If ImageNet weights, or a preset, can neither be found nor fetched.
+        ImportError: For a language backbone without KerasHub.
 
     Example:
         >>> import tlteach as tl
@@ -113,13 +120,37 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     Reference:
         Lesson 01; https://keras.io/api/applications
     """
+    if takes_texts(name):
+        return _load_language(name, size, weights, input_size, options)
     name, weights = _source(name, weights)
     row = _row(name)
     size = _choose_size(row["name"], size, weights)
     plain, source, default = (_mini if size == "mini" else _full)(row, weights, input_size, options)
     input_size = tuple(input_size or default)
-    model = _flatten(plain, row["preprocessing"], input_size)
+    model = flatten(plain, row["preprocessing"], input_size)
     return Backbone(row["name"], size, model, input_size, source)
+
+
+def takes_texts(name):
+    """Whether `load_backbone` gives a language backbone of this name (a folder called as one of pictures is none).
+
+    Args:
+        name: As in `load_backbone`.
+    """
+    return str(name).lower() not in (*_table(), SPEECH) and _language.is_language(name)
+
+
+def _load_language(name, size, weights, length, options):
+    """A language backbone; only `bert` has two sizes."""
+    if options:
+        raise ValueError(f"a language backbone takes no further options. Received: {sorted(options)}.")
+    mini = str(name).lower() == _language.MINI
+    if size == "mini" and not mini:
+        raise ValueError(f"of language backbones bert has a mini size. Received: {name!r}; load it with size='full'.")
+    size = check_size(size or default_size()) if mini else "full"
+    model, source = _language.load(name, size, weights=weights, length=length)
+    own = Path(str(name)).expanduser().name.lower()
+    return Backbone(own, size, model, (model.tokenizer.length,), source)
 
 
 def default_input_size(name, size=None, *, weights="default"):
@@ -134,7 +165,7 @@ def default_input_size(name, size=None, *, weights="default"):
 
 
 def list_backbones():
-    """List the backbones that can be loaded, a row each.
+    """List the backbones of pictures that can be loaded, a row each (of texts: see `load_backbone`).
 
     Returns:
         `pandas.DataFrame` with name, parameters (without head), input size,
@@ -163,9 +194,12 @@ def _table():
 def _row(name):
     key = str(name).lower()
     if key not in _table():
-        near = difflib.get_close_matches(key, _table(), 1)
+        near = difflib.get_close_matches(key, [*_table(), _language.MINI], 1)
         meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"name must be one of {', '.join(_table())}. Received: {name!r}.{meant}")
+        raise ValueError(
+            f"name must be one of {', '.join(_table())}; or bert, a preset of a language backbone such as "
+            f"bert_tiny_en_uncased, or its folder. Received: {name!r}.{meant}"
+        )
     return _table()[key]
 
 
@@ -262,59 +296,6 @@ def _with_imagenet(application, build, name):
             f"Put that file by hand at {kept}, or give its path as weights=. "
             f"The mini size ({', '.join(MINIS)}) needs no download."
         ) from error
-
-
-def _flatten(plain, preprocessing, input_size):
-    """Put resizing and preprocessing before a network, all in one flat graph.
-
-    The resizing is an operation and not a `Resizing` layer: with that layer in
-    a model, Keras runs BatchNorm in training mode when `model(x)` is called
-    without `training=`.
-    """
-    pixels = keras.Input((None, None, 3), name="pixels")
-    x = _named(keras.ops.image.resize(pixels, input_size, antialias=True), "resize")
-    outputs, unscaled = {}, _unscaled(plain)
-
-    def call(layer, *args, **kwargs):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-        x = layer(*args, **kwargs)
-        outputs[layer.name] = _as_published(x) if layer.name in unscaled else x
-        return outputs[layer.name]
-
-    keras.models.clone_model(plain, input_tensors=_preprocess(x, preprocessing), call_function=call)
-    model = keras.Model(pixels, outputs[plain.output._keras_history.operation.name], name=plain.name)
-    for layer in plain.layers:
-        if layer.weights:
-            model.get_layer(layer.name).set_weights(layer.get_weights())
-    return model
-
-
-def _unscaled(plain):
-    """Name what EfficientNet's published weights expect scaled, which Keras does only where it fetches them itself."""
-    kinds = [type(layer) for layer in plain.layers[:4]]
-    if not plain.name.startswith("efficientnetb") or kinds.count(keras.layers.Rescaling) != 1:
-        return []
-    return [layer.name for layer in plain.layers if isinstance(layer, keras.layers.Normalization)]
-
-
-def _as_published(x):
-    return keras.layers.Rescaling(_EFFICIENTNET, name="published_scale")(x)
-
-
-def _preprocess(x, preprocessing):
-    recipe = _PREPROCESSING[preprocessing]
-    if recipe is None:  # the network rescales inside (EfficientNet, ConvNeXt, MobileNetV3)
-        return x
-    flip, scale, offset = recipe
-    x = _named(keras.ops.flip(x, axis=-1), "flip") if flip else x
-    return keras.layers.Rescaling(scale, offset, name="preprocess")(x)
-
-
-def _named(tensor, name):
-    """Name the operation that made a tensor: Keras numbers operations, and names are how we find them."""
-    tensor._keras_history.operation.name = name
-    return tensor
 
 
 def application_preprocess(name):

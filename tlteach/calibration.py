@@ -122,6 +122,8 @@ def scale_temperature(model, split):
     temperature = best_temperature(inputs @ weights[0] + sum(weights[1:]), split.labels)
     copy = keras.layers.Dense.from_config(dense.get_config())
     scaled = keras.Model(flat.inputs[0], copy(tensor_of(flat, before)), name=flat.name)
+    if hasattr(model, "tokenizer"):
+        scaled.tokenizer = model.tokenizer
     copy.set_weights([w / temperature for w in weights])
     return scaled, temperature
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Learn transfer learning with Keras: run the lessons, and fit a model to your own pictures or recordings.",
+    help="Learn transfer learning with Keras: run the lessons, and fit a model to your own pictures, sounds or texts.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -75,15 +75,25 @@ def run(
 
 @app.command()
 def fit(
-    folder: Annotated[Path, typer.Argument(help="A folder for each class, or train/val/test folders of them.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder for each class, or train/val/test folders of them; or a table of texts and labels."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for model.keras, report.json and report.html.")],
-    backbone: Annotated[str, typer.Option(help="Name of the backbone, such as vgg16; speech for words.")] = "resnet50",
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Name of the backbone, such as vgg16; speech for words. [default: resnet50, of texts bert]"),
+    ] = None,
     size: Size = None,
     weights: Annotated[
         str, typer.Option(help="A weights file without top, imagenet, none, or default (what the size ships with).")
     ] = "default",
-    test: Annotated[Path | None, typer.Option(help="A folder of the same classes to measure on.")] = None,
-    labels: Annotated[int | None, typer.Option(help="How many labelled pictures to use in all. [default: all]")] = None,
+    test: Annotated[Path | None, typer.Option(help="A folder (or table) of the same classes to measure on.")] = None,
+    labels: Annotated[
+        int | None, typer.Option(help="How many labelled pictures or texts to use in all. [default: all]")
+    ] = None,
     groups: Annotated[
         str | None,
         typer.Option(help="What belongs together: a table of pictures and patients, or a pattern in the files' names."),
@@ -93,11 +103,13 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
 ):
-    """Fit a model to a folder of pictures or recordings by the recipe that the lessons recommend.
+    """Fit a model to a folder of pictures or recordings, or a table of texts, by the recipe that the lessons recommend.
 
     Examples:
 
     tlteach fit pets --out pets-model
+
+    tlteach fit reviews.tsv --out reviews-model
 
     tlteach fit pets --backbone mobilenetv2 --weights imagenet --labels 400 --out pets-model
 
@@ -108,15 +120,20 @@ def fit(
     _start_keras()
     from tlteach.recipe import fit_splits, read_splits
     from tlteach.report import verdict, write_report
+    from tlteach.tables import is_table
 
     if out.exists() and not out.is_dir():
         raise _fail(f"out must be a folder, new or old. Received: {out}, a file.")
-    wanted = {"name": backbone, "size": size, "weights": None if weights == "none" else weights}
+    wanted = {
+        "name": backbone or ("bert" if is_table(data) else "resnet50"),
+        "size": size,
+        "weights": None if weights == "none" else weights,
+    }
     try:
-        splits, notes = read_splits(folder, test=test, labels=labels, groups=groups, seed=seed)
+        splits, notes = read_splits(data, test=test, labels=labels, groups=groups, seed=seed)
         fitted = fit_splits(splits, wanted, phases=phases, seed=seed, notes=notes)
         write_report(fitted, out)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise _fail(str(error)) from None
     for sentence in (*fitted.notes, fitted.decision, verdict(fitted.report)):
         typer.echo(sentence)
@@ -126,21 +143,28 @@ def fit(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="model.keras, as tlteach fit leaves it.")],
-    paths: Annotated[list[Path], typer.Argument(help="Pictures or recordings, or folders of them.")],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Pictures or recordings, or folders of them.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A text; may be given several times.")] = None,
 ):
-    """Print a JSON line for each picture or recording: path, label, and probabilities by class name.
+    """Print a JSON line for each picture, recording or text: path, label, and probabilities by class name.
 
-    Example: tlteach predict pets-model/model.keras holiday/*.jpg
+    Examples:
+
+    tlteach predict pets-model/model.keras holiday/*.jpg
+
+    tlteach predict reviews-model/model.keras --text "Not half as bad as I feared."
     """
+    if bool(paths) == bool(text):
+        raise _fail("predict needs pictures or --text, and not both.", 2)
     _start_keras()
-    from tlteach.predicting import predict_files
+    from tlteach.predicting import predict_files, predict_texts
 
     try:
         failed = 0
-        for line in predict_files(model, paths):
+        for line in predict_texts(model, text) if text else predict_files(model, paths):
             failed += "error" in line
             typer.echo(json.dumps(line, ensure_ascii=False))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise _fail(str(error)) from None
     if failed:
         raise _fail(f"{failed} of the files could not be read; the lines with 'error' name them.")

@@ -8,9 +8,14 @@ from tlteach._stages import find_stages, operations_of
 def multiply_adds(op):
     """Count the multiply-adds of one operation for one picture; what has no kernel counts as nothing.
 
+    Of a text's layer it is those of its kernels for one word piece: attention's products of two
+    word pieces, which grow with the text's length, are left out.
+
     Args:
         op: An operation of a flat model whose heights and widths are known.
     """
+    if hasattr(op, "intermediate_dim"):  # a transformer's layer
+        return sum(int(np.prod(v.shape)) for v in op.weights if v.path.endswith("kernel"))
     kernels = [getattr(op, name, None) for name in ("kernel", "depthwise_kernel", "pointwise_kernel")]
     weights = sum(int(np.prod(kernel.shape)) for kernel in kernels if kernel is not None)
     if not weights:

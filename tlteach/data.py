@@ -1,141 +1,27 @@
-"""Data: pictures with labels in three splits, from the lessons' data sets or a folder of one's own."""
+"""Data: pictures, recordings or texts with labels in three splits, from the lessons' data sets or of one's own."""
 
-import hashlib
 import numbers
 import warnings
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import keras
 import numpy as np
 import pandas as pd
 
-from tlteach import _media, _pictures
+from tlteach import _pictures
 from tlteach._assets import check_size, default_size, shipped
 from tlteach._folders import read_folder, read_mini, read_test
 from tlteach._groups import declared, named
+from tlteach._split import Split, Splits, text_hash
+from tlteach.tables import from_table
 
-_THREADS = 4
-
-
-class Split(keras.utils.PyDataset):
-    """Pictures and labels of one split, in batches: a Keras data set that `fit` and `predict` take.
-
-    Pictures stay where they are, in memory or in files, until a batch wants them.
-
-    Attributes:
-        table: `pandas.DataFrame`, a row a picture: path, label (0 .. classes - 1), class, and
-            what else the data set knows.
-        classes: List of class names.
-        size: `(height, width)` of the batches, or `None` for the pictures' own.
-    """
-
-    def __init__(self, pictures, table, classes, *, size=None, batch_size=32):
-        super().__init__()
-        self.pictures, self.table, self.classes = pictures, table.reset_index(drop=True), list(classes)
-        self.size, self.batch_size = size, batch_size
-
-    def __len__(self):
-        return -(-self.num_examples // self.batch_size)
-
-    def __getitem__(self, batch):
-        rows = range(batch * self.batch_size, min((batch + 1) * self.batch_size, self.num_examples))
-        return self._stack(rows), self.labels[rows.start : rows.stop]
-
-    def __repr__(self):
-        return f"Split({self.num_examples} pictures, classes={self.classes}, size={self.size})"
-
-    @property
-    def num_examples(self):
-        """How many pictures there are."""
-        return len(self.table)
-
-    @property
-    def labels(self):
-        """Labels, `(num_examples,)`, integers from 0."""
-        return self.table["label"].to_numpy()
-
-    def picture(self, index):
-        """Return one picture as it is, or a recording's spectrogram, `(height, width, 3)`, uint8 in 0..255."""
-        source = self.pictures[index]
-        return source if isinstance(source, np.ndarray) else _media.decode(source)
-
-    def array(self):
-        """Return all pictures, `(num_examples, height, width, 3)`, float32 in 0..255."""
-        return self._stack(range(self.num_examples))
-
-    def sized(self, size, *, batch_size=None):
-        """Return the same split with pictures of one size.
-
-        Args:
-            size: `(height, width)` in pixels.
-            batch_size: Pictures in a batch; as before if `None`.
-        """
-        chosen = batch_size or self.batch_size
-        return Split(self.pictures, self.table, self.classes, size=size, batch_size=chosen)
-
-    def take(self, rows):
-        """Return the split of some rows, in this order."""
-        pictures = [self.pictures[i] for i in rows]
-        return Split(pictures, self.table.iloc[rows], self.classes, size=self.size, batch_size=self.batch_size)
-
-    @property
-    def fingerprint(self):
-        """A hash of the pictures' content and order (not of the labels)."""
-        return hashlib.sha256("".join(self.table["sha256"]).encode()).hexdigest()
-
-    def _stack(self, rows):
-        with ThreadPoolExecutor(_THREADS) as pool:
-            pictures = list(pool.map(self._one, rows))
-        shapes = {p.shape for p in pictures}
-        if len(shapes) > 1:
-            raise ValueError(
-                f"a batch needs pictures of one size. Received: {len(shapes)} sizes; "
-                "ask for one with .sized((224, 224))."
-            )
-        return np.stack(pictures).astype("float32") if pictures else np.zeros((0, *(self.size or (1, 1)), 3))
-
-    def _one(self, index):
-        picture = self.picture(index)
-        return picture if self.size is None else _pictures.resize(picture, self.size)
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """Training, validation and test split of one data set.
-
-    Attributes:
-        train: `Split` to learn from.
-        val: `Split` to choose by.
-        test: `Split` to be touched once, by `evaluate`.
-        name: Name of the data set.
-        card: What it is and is not, in Markdown.
-        groups: Column of the tables that should not span two splits, such as a patient
-            (`check_leakage` looks whether it does); or `None`.
-    """
-
-    train: Split
-    val: Split
-    test: Split
-    name: str
-    card: str = field(default="", repr=False)
-    groups: str | None = None
-
-    @property
-    def classes(self):
-        """Class names, in the order of the labels."""
-        return self.train.classes
-
-    def parts(self):
-        """Return `{"train": ..., "val": ..., "test": ...}`."""
-        return {"train": self.train, "val": self.val, "test": self.test}
+__all__ = ["Split", "Splits", "check_leakage", "from_folder", "load_dataset", "subset", "text_hash", "with_test_folder"]
 
 
 def load_dataset(name, size=None):
     """Load one of the lessons' data sets.
 
     Args:
-        name: `"brain_mri"`, `"cats_vs_dogs"` or `"spoken_digits"`.
+        name: `"brain_mri"`, `"cats_vs_dogs"`, `"reviews"` or `"spoken_digits"`.
         size: `"mini"` (ships with the package) or `"full"` (TensorFlow Datasets,
             downloaded once). By default what `TLTEACH_SIZE` says, or mini.
 
@@ -161,6 +47,8 @@ def load_dataset(name, size=None):
         from tlteach._tfds import export_full
 
         folder = export_full(name)
+        if (folder / "reviews.jsonl").exists():
+            return replace(from_table(folder / "reviews.jsonl"), name=name, card=_card(name))
         groups = folder / "groups.csv" if declared(name) else None
         return replace(from_folder(folder, groups=groups), name=name, card=_card(name))
     return _load_mini(name)
@@ -302,7 +190,9 @@ def _draw(split, count, seed):
 
 
 def check_leakage(splits):
-    """Find pictures, or groups, that stand on both sides of a split.
+    """Find pictures, texts or groups that stand on both sides of a split.
+
+    Texts count as equal where only case and punctuation differ.
 
     Args:
         splits: `Splits`.
@@ -317,12 +207,19 @@ def check_leakage(splits):
         0
     """
     table = pd.concat([part.table.assign(split=name) for name, part in splits.parts().items()], ignore_index=True)
-    rows = [_finding(table, i, j, bits) for i, j, bits in _pictures.near_pairs(list(table["look"]))]
+    pairs = _pictures.near_pairs(list(table["look"])) if "look" in table else _equal(table["sha256"])
+    rows = [_finding(table, i, j, bits) for i, j, bits in pairs]
     if splits.groups:
         rows += _shared_groups(table, splits.groups)
     columns = ["kind", "split", "path", "other_split", "other_path", "bits"]
     found = pd.DataFrame(rows, columns=columns)
     return found[found["split"] != found["other_split"]].reset_index(drop=True)
+
+
+def _equal(hashes):
+    """Pairs of equal texts: each with the first."""
+    first = {each: i for i, each in reversed(list(enumerate(hashes)))}
+    return [(first[each], i, 0) for i, each in enumerate(hashes) if first[each] != i]
 
 
 def _finding(table, i, j, bits):

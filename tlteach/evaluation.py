@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tlteach._stages import operations_of, tensor_of
+from tlteach._stages import entry_of, tensor_of
 from tlteach.data import Split
-from tlteach.features import RESIZE, activations, sized_for
+from tlteach.features import activations, sized_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def evaluate(model, split, *, groups=None, resamples=2000, seed=0):
     slices, and far too narrow.
 
     Args:
-        model: A `keras.Model` from pixels to probabilities `(batch, classes)`.
+        model: A `keras.Model` from pixels (or a text's word pieces) to probabilities `(batch, classes)`.
         split: `Split`.
         groups: Column of the split's table that says what belongs together, such as
             `"patient"`: intervals are then drawn over whole groups. With fewer than
@@ -143,8 +143,7 @@ def predict(model, split):
         model: A `keras.Model` from pixels to probabilities.
         split: `Split`.
     """
-    operations = [op.name for op in operations_of(model)]
-    if RESIZE in operations:
+    if entry_of(model):
         return activations(model, model.output._keras_history.operation.name, split, store=None)
     split = sized_for(model, split)
     batches = [np.asarray(model.predict_on_batch(split[i][0])) for i in range(len(split))]
@@ -159,7 +158,7 @@ def outputs_of(model, name, split):
         name: Name of the operation.
         split: `Split`.
     """
-    if RESIZE in [op.name for op in model.operations]:
+    if entry_of(model):
         return activations(model, name, split, store=None)
     part, split = keras.Model(model.inputs[0], tensor_of(model, name)), sized_for(model, split)
     return np.concatenate([np.asarray(part.predict_on_batch(split[i][0])) for i in range(len(split))])

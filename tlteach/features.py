@@ -16,11 +16,10 @@ from tqdm import tqdm
 from tlteach._assets import cache_dir
 from tlteach._fold import Folded
 from tlteach._pooling import pooled
-from tlteach._stages import operations_of, sources, tensor_of
+from tlteach._stages import TOKENS, entry_of, sources, tensor_of
 from tlteach._store import kept_rows
-from tlteach.data import Split, Splits
+from tlteach.data import Split, Splits, text_hash
 
-RESIZE = "resize"  # the operation that the data have already been through
 PRECISIONS = {"float32": ("float32", "float32"), "bfloat16": ("bfloat16", "float32"), "float16": ("float32", "float16")}
 """Of each precision: the arithmetic, and what is kept."""
 _ROUNDING = 1e-2  # by which resizing may leave 0..255
@@ -53,11 +52,12 @@ def extract_features(backbone, data, *, layer=None, pooling="avg", store="defaul
 
     Args:
         backbone: A `Backbone`.
-        data: `Splits`, a `Split`, or an array of pictures `(n, height, width, 3)` in 0..255.
+        data: `Splits`, a `Split`, an array of pictures `(n, height, width, 3)` in 0..255, or a list of texts.
         layer: Stage or layer whose output is wanted, or a list of them, whose features are then
             put side by side; the last if `None`.
         pooling: `"avg"` or `"max"` over the positions, `"avg+dev"` for the average and half the mean
-            absolute deviation from it, or `None` for the whole map.
+            absolute deviation from it, or `None` for the whole map. Of texts `"avg"` over the word
+            pieces that are there, `"cls"` (the first) or `"last"`; see `Tokenizer`.
         store: `"default"` keeps features under the cache folder (`TLTEACH_CACHE`),
             a path keeps them there, `None` keeps nothing.
         precision: `"float32"`, or one of two approximations. `"bfloat16"` computes in 16 bits,
@@ -66,8 +66,8 @@ def extract_features(backbone, data, *, layer=None, pooling="avg", store="defaul
             `"float16"` computes as ever but keeps 16 bits (three digits), half the disk.
 
     Returns:
-        `Features` for `Splits`; else an array `(n, channels)` or `(n, height, width, channels)`,
-        float32 (float16 with `precision="float16"`).
+        `Features` for `Splits`; else an array `(n, channels)`, or `(n, height, width, channels)`, of
+        texts `(n, length, channels)`, float32 (float16 with `precision="float16"`).
 
     Raises:
         ValueError: If the pictures are in 0..1, or the layer, the pooling or the precision is unknown.
@@ -113,9 +113,13 @@ def ends_of(backbone, layer):
 
 
 def split_of_array(pictures, labels=None, *, classes=("",)):
-    """Make a `Split` of an array of pictures `(n, height, width, 3)` in 0..255."""
+    """Make a `Split` of an array of pictures `(n, height, width, 3)` in 0..255, or of a list of texts."""
     import pandas as pd
 
+    if len(pictures) and isinstance(pictures[0], str):
+        table = pd.DataFrame({"label": np.zeros(len(pictures), int) if labels is None else labels})
+        table["text"] = pd.Series(list(pictures), dtype=object)
+        return Split(list(pictures), table.assign(sha256=[text_hash(text) for text in pictures]), classes)
     pictures = np.ascontiguousarray(pictures)
     check_range(pictures)
     hashes = [hashlib.sha256(p.tobytes()).hexdigest() for p in pictures]
@@ -150,12 +154,12 @@ def activations(model, ends, split, *, pooling=None, store="default", precision=
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}.")
-    if split.num_examples and isinstance(split.pictures[0], np.ndarray):
+    if split.num_examples and isinstance(split.pictures[0], np.ndarray) and entry_of(model) != TOKENS:
         check_range(np.stack([p for p in split.pictures[:64] if p.shape == split.pictures[0].shape]))
     arithmetic, kept = PRECISIONS[precision]
     ends = (ends,) if isinstance(ends, str) else ends
     prefix, split = _prefix(model, ends, pooling), sized_for(model, split)
-    shape, count = tuple(prefix.model.output.shape[1:]), split.num_examples
+    shape, count = known_shape(prefix.model.output.shape[1:], split), split.num_examples
     if count == 0:
         return np.zeros((0, *shape), kept)
     compute = _Extraction(prefix.folded(arithmetic), split, kept)
@@ -168,17 +172,36 @@ def activations(model, ends, split, *, pooling=None, store="default", precision=
 
 
 def sized_for(model, split):
-    """Return the split with its pictures in the size that a model resizes to, or wants, if it wants one."""
-    flat = RESIZE in [op.name for op in operations_of(model)]
-    size = tuple(tensor_of(model, RESIZE).shape[1:3] if flat else model.input_shape[1:3])
-    return split.sized(size) if all(size) else split
+    """Return the split as a model reads it: pictures in the size it resizes to, or wants if it does; or word pieces."""
+    if split.holds_texts:
+        tokenizer = getattr(model, "tokenizer", None)
+        if tokenizer is None:
+            raise ValueError(
+                "texts need a model that knows how to cut them: one from load_backbone or attach_head has a "
+                f"`tokenizer`, and Keras does not save it. Received: {model.name!r} without; set model.tokenizer."
+            )
+        return split.tokenized(tokenizer)
+    entry = entry_of(model)
+    size = tuple(tensor_of(model, entry).shape[1:3] if entry else model.input_shape[1:3])
+    return split.sized(size) if len(size) == 2 and all(size) else split
+
+
+def known_shape(shape, split):
+    """Return a shape in which the length that a text's model leaves open is that of a split.
+
+    Args:
+        shape: Shape without the batch, as Keras tells it.
+        split: `Split` as `sized_for` returned it.
+    """
+    length = split.pictures.shape[1] if isinstance(split.pictures, np.ndarray) and split.pictures.ndim == 2 else None
+    return tuple(length if n is None else n for n in shape)
 
 
 def _prefix(model, ends, pooling):
     """The model from the resized pixels to some operations, built (and compiled) once for each model."""
     known = _PREFIXES.setdefault(model, {})
     if (ends, pooling) not in known:
-        known[ends, pooling] = _Prefix(keras.Model(tensor_of(model, RESIZE), pooled(model, ends, pooling)))
+        known[ends, pooling] = _Prefix(keras.Model(tensor_of(model, entry_of(model)), pooled(model, ends, pooling)))
     return known[ends, pooling]
 
 
@@ -241,9 +264,8 @@ class _Extraction:
 
     def _run(self, pictures):
         missing = self.split.batch_size - len(pictures)  # one batch shape means one compilation
-        padded = (
-            np.concatenate([pictures, np.zeros((missing, *pictures.shape[1:]), "float32")]) if missing else pictures
-        )
+        more = np.zeros((missing, *pictures.shape[1:]), pictures.dtype)
+        padded = np.concatenate([pictures, more]) if missing else pictures
         features = np.asarray(self._model.predict_on_batch(padded))[: len(pictures)]
         if self.bar is not None:
             self.bar.update(len(pictures))

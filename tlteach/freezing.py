@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tlteach._stages import HEAD, find_stages
+from tlteach._stages import HEAD, find_stages, layers_within
 
 
 def freeze(model, train=(HEAD,)):
@@ -95,7 +95,8 @@ def frozen_dropout_off(model, train):
         train: Names of the stages that may move.
     """
     chosen = _operations_of(model, train)
-    off = [(y, y.rate) for y in model.layers if isinstance(y, keras.layers.Dropout) and y.name not in chosen]
+    frozen = [inner for layer in model.layers if layer.name not in chosen for inner in layers_within(layer)]
+    off = [(y, y.rate) for y in frozen if isinstance(y, keras.layers.Dropout)]
     for layer, _ in off:
         layer.rate = 0.0
     try:

@@ -105,7 +105,7 @@ def holds_sound(data):
     Args:
         data: `Split`.
     """
-    if not data.num_examples:
+    if not data.num_examples or data.holds_texts:
         return False
     first = data.pictures[0]
     return isinstance(first, Recording) or (not isinstance(first, np.ndarray) and is_sound(first))

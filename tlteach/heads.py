@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from tlteach import _logistic
-from tlteach._pooling import POOLINGS, pooled
+from tlteach._pooling import check_pooling, pooled
 from tlteach.features import Features, ends_of
 from tlteach.freezing import freeze_batchnorm
 
@@ -120,13 +120,17 @@ def attach_head(backbone, head, *, layer=None, pooling="avg", dropout=0.0):
             `linear_probe`, or any `keras.Model` on pooled features. A given head is copied.
         layer: Stage or layer that the head stands on, or a list of them, as the probe's features were
             extracted; the last if `None`. What comes after it is left out of the model.
-        pooling: `"avg"`, `"max"` or `"avg+dev"`, as the probe's features were pooled.
+        pooling: `"avg"`, `"max"` or `"avg+dev"`, of texts `"avg"`, `"cls"` or `"last"`, as the probe's
+            features were pooled.
         dropout: Share of the pooled features dropped in training, 0 to 1.
 
     Returns:
         A flat `keras.Model` from pixels `(batch, any height, any width, 3)` in
         0..255 to `(batch, classes)`. It is a plain Keras model: it can be
-        saved, loaded and trained without tlteach.
+        saved, loaded and trained without tlteach. That of a language backbone takes
+        word pieces `(batch, length)`, -1 after a text's end, which its `tokenizer`
+        makes of texts; KerasHub must be imported where it is loaded, and the
+        tokenizer kept beside it (`tlteach fit` does).
 
     Raises:
         ValueError: If the head does not fit the backbone's features, or there is no such layer or pooling.
@@ -143,12 +147,13 @@ def attach_head(backbone, head, *, layer=None, pooling="avg", dropout=0.0):
     Reference:
         Lesson 01.
     """
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}. Received: {pooling!r}.")
+    check_pooling(backbone.model, pooling)
     x = pooled(backbone.model, ends_of(backbone, layer), pooling)
     x = keras.layers.Dropout(dropout, name="head_dropout")(x) if dropout else x
     model = keras.Model(backbone.model.input, _head_on(x, head), name=f"{backbone.name}_classifier")
     freeze_batchnorm(model)
+    if hasattr(backbone.model, "tokenizer"):
+        model.tokenizer = backbone.model.tokenizer
     return model
 
 

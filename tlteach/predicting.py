@@ -1,4 +1,4 @@
-"""Predict picture files with a saved model, one after another, through nothing but the model."""
+"""Predict picture files or texts with a saved model, one after another, through nothing but the model."""
 
 from pathlib import Path
 
@@ -21,6 +21,8 @@ def predict_files(model, paths):
         A dict a picture: path, label, probabilities by class name; or path and error.
     """
     network, classes = load_model(model)
+    if hasattr(network, "tokenizer"):
+        raise ValueError(f"pictures need a model that was fitted to them. Received: {model}, which takes --text.")
     for path in _expand(paths):
         try:
             picture = _media.decode(path)
@@ -29,8 +31,33 @@ def predict_files(model, paths):
             continue
         # called, not predicted: `predict` compiles anew for every new height and width
         probabilities = np.asarray(network(picture[None].astype("float32"), training=False))[0]
-        named = dict(zip(classes, map(float, probabilities), strict=True))
-        yield {"path": str(path), "label": max(named, key=named.get), "probabilities": named}
+        yield {"path": str(path), **_named(probabilities, classes)}
+
+
+def predict_texts(model, texts):
+    """Predict each of some texts.
+
+    Args:
+        model: Path of a `.keras` file whose model takes texts.
+        texts: List of texts.
+
+    Yields:
+        A dict a text: text, label, probabilities by class name.
+
+    Raises:
+        ValueError: If the model takes no texts.
+    """
+    network, classes = load_model(model)
+    if getattr(network, "tokenizer", None) is None:
+        raise ValueError(f"--text needs a model that was fitted to texts. Received: {model}, which takes pictures.")
+    for text in texts:
+        probabilities = np.asarray(network(network.tokenizer(text), training=False))[0]
+        yield {"text": text, **_named(probabilities, classes)}
+
+
+def _named(probabilities, classes):
+    named = dict(zip(classes, map(float, probabilities), strict=True))
+    return {"label": max(named, key=named.get), "probabilities": named}
 
 
 def _expand(paths):

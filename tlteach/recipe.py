@@ -1,4 +1,4 @@
-"""The recommended recipe, from a folder of pictures to a model: probe first, then fine-tune where it helps."""
+"""The recommended recipe, from one's own data to a model: probe first, then fine-tune where it helps."""
 
 import time
 import warnings
@@ -6,18 +6,19 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import keras
-import numpy as np
-import pandas as pd
 
 from tlteach._stages import HEAD, find_stages
-from tlteach.backbones import SPEECH, default_input_size, load_backbone
+from tlteach._tuning import ENOUGH_MISTAKES, mistakes_of, outcome, tune
+from tlteach.backbones import SPEECH, default_input_size, load_backbone, takes_texts
 from tlteach.data import Splits, from_folder, subset, with_test_folder
 from tlteach.evaluation import Report, evaluate
 from tlteach.features import Features, Part, extract_features
-from tlteach.finetune import Phase, Run, fine_tune, gradual_unfreezing
+from tlteach.finetune import Phase, Run, gradual_unfreezing
 from tlteach.frontends import holds_sound
 from tlteach.heads import attach_head, linear_probe
 from tlteach.recipe_sound import learn_sounds
+from tlteach.recipe_text import learn_texts
+from tlteach.tables import from_table, is_table, with_test_table
 
 LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
 SHALLOW, DEEP = 1 / 3, 3 / 4  # shares of the stages that are fine-tuned
@@ -27,7 +28,6 @@ RATE, RATE_WITHOUT_NORM = 1e-3, 1e-4  # of Adam, at its highest; without normali
 OUTER = 1 / 6  # share of the stages, at either end, that the middle ones leave out
 BOTH = "avg+dev"  # how the middle stages are pooled
 _PARTS = ("train", "val", "test")
-ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
 
 
 @dataclass(eq=False)
@@ -56,39 +56,45 @@ class Fit:
 
 
 def read_splits(folder, *, test=None, labels=None, groups=None, seed=0):
-    """Read the folder that a classifier is to be fitted on.
+    """Read the folder, or the table of texts, that a classifier is to be fitted on.
 
     Args:
-        folder: A folder for each class, or train/val/test folders of them.
-        test: A folder of the same classes to measure on; else a fifth of `folder`.
-        labels: How many labelled pictures to use in all; all if `None`.
-        groups: What belongs together, such as a patient's slices, as in `from_folder`.
+        folder: A folder for each class, or train/val/test folders of them; or a table, as in `from_table`.
+        test: A folder (or table) of the same classes to measure on; else a fifth of `folder`.
+        labels: How many labelled pictures or texts to use in all; all if `None`.
+        groups: What belongs together, such as a patient's slices, as in `from_folder`; none of a table.
         seed: Seed of what is drawn.
 
     Returns:
         `(splits, notes)`: `Splits`, and a sentence for each thing that was left out.
 
     Raises:
-        ValueError: If the folder, the test folder or the numbers do not fit.
+        ValueError: If the folder, the test folder or the numbers do not fit, or a table is given groups.
     """
+    table = is_table(folder)
+    if table and groups is not None:
+        raise ValueError(f"groups are told of pictures and recordings, a table of texts has none. Received: {groups}.")
+    read, with_test = (from_table, with_test_table) if table else (from_folder, with_test_folder)
+    told = {} if table else {"groups": groups}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        splits = from_folder(folder, test=0.2 if test is None else 0.0, seed=seed, groups=groups)
+        splits = read(folder, test=0.2 if test is None else 0.0, seed=seed, **told)
         if test is not None:
-            splits = with_test_folder(splits, test, groups=groups)
+            splits = with_test(splits, test, **told)
     notes = [str(each.message) for each in caught if each.category is UserWarning]
     return splits if labels is None else subset(splits, labels, seed=seed), notes
 
 
 def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
-    """Fit a classifier by the recommended recipe. For recordings it is that of `recipe_sound`.
+    """Fit a classifier by the recommended recipe.
 
-    Linear probes are solved on what the backbone's last stage gives, and on its middle
-    stages together, which serve targets far from the source better. If the better one makes
-    enough mistakes on validation for an improvement to be seen, a third of the stages is
-    fine-tuned from there, and if validation gets better by it, three quarters; or three
-    quarters at once, where the probe errs often. If nothing helps, the probe learns from the
-    validation pictures too.
+    For recordings it is that of `recipe_sound`, for texts that of `recipe_text`. Of pictures
+    linear probes are solved on what the backbone's last stage gives, and on its middle stages
+    together, which serve targets far from the source better. If the better one makes enough
+    mistakes on validation for an improvement to be seen, a third of the stages is fine-tuned
+    from there, and if validation gets better by it, three quarters; or three quarters at once,
+    where the probe errs often. If nothing helps, the probe learns from the validation pictures
+    too.
 
     Args:
         splits: `Splits`; the test split is touched once, at the end.
@@ -106,22 +112,36 @@ def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
     Reference:
         Kumar et al. 2022; lessons 01, 03 and 04.
     """
+    _check_kind(splits, backbone)
     keras.utils.set_random_seed(seed)
     started = time.perf_counter()
     backbone = _load(backbone) if isinstance(backbone, dict) else backbone
-    how = learn_sounds if holds_sound(splits.train) else learn
+    how = learn_texts if splits.train.holds_texts else learn_sounds if holds_sound(splits.train) else learn
     model, run, decision = how(backbone, replace(splits, test=splits.test.take([])), phases=phases, seed=seed)
     learned = time.perf_counter()
     report = evaluate(model, splits.test, groups=splits.groups)
     return Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned, list(notes))
 
 
+def _check_kind(splits, backbone):
+    """Raise if texts meet a backbone of pictures, or pictures one of texts."""
+    wanted = isinstance(backbone, dict)
+    name = backbone["name"] if wanted else backbone.name
+    able = takes_texts(name) if wanted else backbone.tokenizer is not None
+    if splits.train.holds_texts and not able:
+        raise ValueError(f"a table of texts needs a language backbone, such as bert. Received: {name!r}.")
+    if able and not splits.train.holds_texts:
+        raise ValueError(
+            f"a folder of pictures needs a backbone that takes them. Received: {name!r}, which takes a table of texts."
+        )
+
+
 def _load(wanted):
-    """Load a backbone with its input somewhat larger than it was trained with, in steps of 16 pixels.
+    """Load a backbone; of pictures, with its input somewhat larger than it was trained with, in steps of 16 pixels.
 
     Spectrograms have no more to show in a larger size.
     """
-    if wanted["name"].lower() == SPEECH or wanted.get("weights") == SPEECH:
+    if takes_texts(wanted["name"]) or SPEECH in (wanted["name"].lower(), wanted.get("weights")):
         return load_backbone(**wanted)
     height, width = default_input_size(**wanted)
     return load_backbone(**wanted, input_size=[16 * round(n * LARGER / 16) for n in (height, width)])
@@ -164,15 +184,9 @@ def learn(backbone, splits, *, phases=None, seed=0, store="default"):
         return _probe_alone(backbone, view, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
     model = attach_head(backbone, view.probe, **view.how)
     planned = gradual_unfreezing(backbone, phases) if phases else deepening(model, view.mistakes / count)
-    run = _unfreeze(model, splits, planned, greedy=phases is None, seed=seed)
-    helped = int((run.plan["kept epoch"] > 0).sum())
-    stopped = "Interrupted. " if run.interrupted else ""
-    if helped:
-        before, after = run.history["val_accuracy"].iloc[0], run.history["val_accuracy"].max()
-        gain = f"accuracy there went from {before:.1%} to {after:.1%}"
-        return model, run, f"{stopped}Fine-tuned ({helped} of {len(run.plan)} phases kept): {told}; {gain}."
-    decision = f"{stopped}Linear probe: {told}, and fine-tuning made it no better."
-    return _probe_alone(backbone, view, seed), run, decision
+    run = tune(model, splits, planned, greedy=phases is None, seed=seed)
+    helped, decision = outcome(run, told)
+    return model if helped else _probe_alone(backbone, view, seed), run, decision
 
 
 def _views(backbone, splits, *, seed, store):
@@ -193,8 +207,7 @@ def _columns(features, columns):
 
 def _view(told, how, features, seed):
     probe = linear_probe(features, seed=seed)
-    wrong = np.asarray(probe.predict_on_batch(features.val.x)).argmax(1) != features.val.y
-    return View(told, how, features, probe, int(wrong.sum()))
+    return View(told, how, features, probe, mistakes_of(probe, features.val))
 
 
 def deepening(model, error):
@@ -216,24 +229,6 @@ def deepening(model, error):
     shares = (DEEP,) if error > FAR else (SHALLOW, DEEP)
     trained = [(*stages[-max(1, round(share * len(stages))) :], HEAD) for share in shares]
     return [Phase(t, EPOCHS, rate, schedule="cosine", patience=EPOCHS, batch_size=16) for t in trained]
-
-
-def _unfreeze(model, splits, phases, *, greedy, seed):
-    """Fine-tune phase by phase; if greedy, only for as long as each is better on validation than the one before."""
-    runs = []
-    for phase in phases:
-        runs.append(fine_tune(model, splits, [phase], seed=seed))
-        if runs[-1].interrupted or (greedy and runs[-1].plan["kept epoch"].iloc[0] == 0):
-            break
-    history = [r.history.assign(phase=i) for i, r in enumerate(runs, 1)]
-    plan = [r.plan.assign(phase=i) for i, r in enumerate(runs, 1)]
-    return replace(
-        runs[-1],
-        history=pd.concat(history, ignore_index=True),
-        plan=pd.concat(plan, ignore_index=True),
-        seconds=sum(r.seconds for r in runs),
-        interrupted=any(r.interrupted for r in runs),
-    )
 
 
 def _probe_alone(backbone, view, seed):

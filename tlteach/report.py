@@ -15,12 +15,14 @@ import pandas as pd
 
 from tlteach import __version__
 from tlteach._assets import write_beside
+from tlteach._tokens import Tokenizer, keras_hub
 from tlteach.calibration import calibration_table, expected_calibration_error
 from tlteach.decisions import one_against_rest, roc_curve
 from tlteach.plots import COLOURS, plot_run
 from tlteach.plots_evaluation import plot_calibration, plot_confusion, plot_mistakes, plot_roc
 
 CLASSES = "tlteach_classes.json"  # a member of the model's archive, which Keras itself ignores
+TOKENIZER = "tlteach_tokenizer.json"  # another, in a model that takes texts
 PER_BIN = 20  # pictures at least in a bin of the calibration, on average
 
 _PAGE = """<!doctype html>
@@ -65,7 +67,7 @@ def write_report(fit, out):
 
 
 def save_model(model, classes, path):
-    """Save a model in Keras' own format with its class names inside.
+    """Save a model in Keras' own format with its class names, and its tokenizer if it has one, inside.
 
     Args:
         model: A `keras.Model`.
@@ -77,6 +79,8 @@ def save_model(model, classes, path):
         model.save(beside)
         with zipfile.ZipFile(beside, "a") as archive:
             archive.writestr(CLASSES, json.dumps(list(classes)))
+            if hasattr(model, "tokenizer"):
+                archive.writestr(TOKENIZER, json.dumps(model.tokenizer.state()), zipfile.ZIP_DEFLATED)
         os.replace(beside, path)
 
 
@@ -87,25 +91,39 @@ def load_model(path):
         path: A `.keras` file, as `tlteach fit` leaves it.
 
     Returns:
-        `(model, class names)`.
+        `(model, class names)`; a model that takes texts with its `tokenizer`.
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ImportError: If the model takes texts and KerasHub is not installed.
         ValueError: If it is not such a file.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"the model must be an existing .keras file. Received: {path}.")
     try:
+        names, tokenizer = _members(path)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-        with zipfile.ZipFile(path) as archive:
-            names = json.loads(archive.read(CLASSES)) if CLASSES in archive.namelist() else None
+    except ImportError:
+        raise
     except Exception as error:
         raise ValueError(
             f"the model must be a .keras file, such as 'tlteach fit' leaves. Received: {path} "
             f"({str(error).splitlines()[0][:150]})."
         ) from error
+    if tokenizer is not None:
+        model.tokenizer = tokenizer
     return model, names or [str(i) for i in range(model.output_shape[-1])]
+
+
+def _members(path):
+    """Read what only we put into the archive; where there are texts, import KerasHub, whose layers Keras must know."""
+    with zipfile.ZipFile(path) as archive:
+        names, told = (json.loads(archive.read(m)) if m in archive.namelist() else None for m in (CLASSES, TOKENIZER))
+    if told is None:
+        return names, None
+    keras_hub()
+    return names, Tokenizer.of_state(told)
 
 
 def verdict(report):
@@ -115,10 +133,11 @@ def verdict(report):
         report: `Report` from `evaluate`.
     """
     low, high = report.accuracy_interval
-    told = f"{report.accuracy:.1%} of {report.n} test pictures right (95 % interval {low:.1%} to {high:.1%})."
+    what = "texts" if "text" in report.predictions else "pictures"
+    told = f"{report.accuracy:.1%} of {report.n} test {what} right (95 % interval {low:.1%} to {high:.1%})."
     if low > 1 / len(report.classes):
         return told
-    return f"{told} That cannot be told from guessing: use more pictures, or another backbone and weights."
+    return f"{told} That cannot be told from guessing: use more {what}, or another backbone and weights."
 
 
 def _numbers(fit):
@@ -156,7 +175,7 @@ def _page(fit):
         calibration=_calibration(fit.report),
         calibration_figure=_calibration_figure(fit.report),
         mistakes=_mistakes(fit),
-        data=f"{splits.train.num_examples} training, {splits.val.num_examples} validation pictures.",
+        data=f"{splits.train.num_examples} for training, {splits.val.num_examples} for validation.",
         version=__version__,
         keras=keras.version(),
         backend=keras.backend.backend(),
@@ -213,6 +232,9 @@ def _mistakes(fit):
     worst = fit.report.mistakes().head(12)
     if worst.empty:
         return "<p>None.</p>"
+    if "text" in worst:
+        told = worst.assign(text=worst["text"].str.slice(0, 600))[["text", "class", "predicted", "probability"]]
+        return told.round(3).to_html(index=False, border=0)
     axes = plot_mistakes(fit.report, fit.splits.test, most=12)
     named = "".join(f"<li>{html.escape(str(path))}</li>" for path in worst["path"])
     return _figure(axes[0].figure, "The pictures named below") + f"<ol>{named}</ol>"

@@ -1,0 +1,65 @@
+"""What the recipes share: a probe's mistakes, phases tried one by one, and the sentence that says what they gave."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from tlteach.finetune import fine_tune
+
+ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
+
+
+def mistakes_of(probe, part):
+    """Count a probe's mistakes.
+
+    Args:
+        probe: A `keras.Model` on features.
+        part: `Part`.
+    """
+    return int((np.asarray(probe.predict_on_batch(part.x)).argmax(1) != part.y).sum())
+
+
+def tune(model, splits, phases, *, greedy, seed):
+    """Fine-tune phase by phase; if greedy, only for as long as each is better on validation than the one before.
+
+    Args:
+        model: A model from `attach_head`.
+        splits: `Splits`.
+        phases: List of `Phase`.
+        greedy: Whether to stop at the first phase that does not help.
+        seed: Seed of the order.
+
+    Returns:
+        One `Run` of them all.
+    """
+    runs = []
+    for phase in phases:
+        runs.append(fine_tune(model, splits, [phase], seed=seed))
+        if runs[-1].interrupted or (greedy and runs[-1].plan["kept epoch"].iloc[0] == 0):
+            break
+    history = [r.history.assign(phase=i) for i, r in enumerate(runs, 1)]
+    plan = [r.plan.assign(phase=i) for i, r in enumerate(runs, 1)]
+    return replace(
+        runs[-1],
+        history=pd.concat(history, ignore_index=True),
+        plan=pd.concat(plan, ignore_index=True),
+        seconds=sum(r.seconds for r in runs),
+        interrupted=any(r.interrupted for r in runs),
+    )
+
+
+def outcome(run, told):
+    """Return whether fine-tuning helped, and the sentence that says so.
+
+    Args:
+        run: `Run` from `tune`.
+        told: What the probe did, in words.
+    """
+    helped = int((run.plan["kept epoch"] > 0).sum())
+    stopped = "Interrupted. " if run.interrupted else ""
+    if not helped:
+        return False, f"{stopped}Linear probe: {told}, and fine-tuning made it no better."
+    before, after = run.history["val_accuracy"].iloc[0], run.history["val_accuracy"].max()
+    gain = f"accuracy there went from {before:.1%} to {after:.1%}"
+    return True, f"{stopped}Fine-tuned ({helped} of {len(run.plan)} phases kept): {told}; {gain}."
