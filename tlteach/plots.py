@@ -254,14 +254,15 @@ def _scatter(ax, xy, names):
     ax.set(xticks=[], yticks=[])
 
 
-def plot_by_stage(results, *, by="weights", value="accuracy", fig=None):
+def plot_by_stage(results, *, by="weights", value="accuracy", line="chance", fig=None):
     """Draw a measure over the stages, a panel for each target: the mean of the seeds in its band.
 
     Args:
         results: `pandas.DataFrame`, a row a run, with columns target, stage, seed, `by` and
-            `value`; a column chance is drawn as a dotted line.
+            `value`.
         by: Column that tells the lines apart.
         value: Column that is drawn.
+        line: Column that is drawn as a dotted line if there is one, such as chance.
         fig: Figure to draw on; a new one if `None`. The band reaches from the worst seed to the best.
 
     Returns:
@@ -271,12 +272,12 @@ def plot_by_stage(results, *, by="weights", value="accuracy", fig=None):
     fig = plt.figure(figsize=(2.5 * len(targets) + 0.5, 2.7), layout="constrained") if fig is None else fig
     axes = fig.subplots(1, len(targets), squeeze=False)[0]
     for ax, (target, rows) in zip(axes, targets, strict=True):
-        for colour, marker, (name, line) in zip(COLOURS, "os^Dv<", rows.groupby(by, sort=False), strict=False):
-            spread = line.groupby("stage", sort=False)[value].agg(["mean", "min", "max"])
+        for colour, marker, (name, runs) in zip(COLOURS, "os^Dv<", rows.groupby(by, sort=False), strict=False):
+            spread = runs.groupby("stage", sort=False)[value].agg(["mean", "min", "max"])
             ax.plot(spread.index, spread["mean"], marker=marker, color=colour, label=name)
             ax.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
-        if "chance" in rows:
-            ax.axhline(rows["chance"].mean(), color="0.5", linestyle=":", label="chance")
+        if line in rows:
+            ax.axhline(rows[line].mean(), color="0.5", linestyle=":", label=line)
         ax.set_title(target, fontsize=10)
         ax.tick_params(axis="x", rotation=60)
     axes[0].set_ylabel(value)
@@ -296,6 +297,8 @@ def plot_search(study, *, fig=None):
     """
     tried = study.trials_dataframe(attrs=("number", "value", "params", "state")).query("state == 'COMPLETE'")
     settings = [column for column in tried if column.startswith("params_")]
+    named = [column for column in settings if tried[column].dtype == object]
+    tried[named] = tried[named].astype(str)  # a choice may be None beside names
     columns = 1 + len(settings)
     fig = plt.figure(figsize=(2.3 * columns + 0.4, 2.5), layout="constrained") if fig is None else fig
     axes = fig.subplots(1, columns, sharey=True, squeeze=False)[0]

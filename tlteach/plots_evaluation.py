@@ -25,7 +25,8 @@ def plot_confusion(report, *, ax=None):
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(counts):
         ax.text(j, i, count, ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
-    ax.set_xticks(range(len(report.classes)), report.classes, rotation=45 if len(report.classes) > 4 else 0)
+    crowded = sum(len(str(name)) + 2 for name in report.classes) > 30
+    ax.set_xticks(range(len(report.classes)), report.classes, rotation=45 if crowded else 0)
     ax.set_yticks(range(len(report.classes)), report.classes)
     low, high = report.accuracy_interval
     ax.set(xlabel="predicted", ylabel="true class", title=f"{report.accuracy:.1%} right ({low:.1%} to {high:.1%})")

@@ -23,7 +23,7 @@ from tqdm import tqdm
 LABELS = ("no_tumor", *SITES)
 SHARES = {"train": 0.6, "val": 0.14}  # of the patients of each class; the rest is the test
 # In this order, any first few patients of a class are spread over both scanners and all contrasts
-TURNS = (("A", "t1"), ("B", "t1_gd"), ("A", "t2"), ("B", "t1"), ("A", "t1_gd"), ("B", "t2"))
+TURNS = tuple(zip("AB" * 6, "t1_gd t1_gd t2 t1 t1_gd t1_gd t1 t2 t1_gd t1_gd t1_gd t1_gd".split(), strict=True))
 COLUMNS = (
     *("path", "label", "split", "patient", "scanner", "contrast", "site"),
     *("slice", "level_mm", "lesion_mm2", "pixel_mm"),

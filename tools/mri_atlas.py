@@ -10,6 +10,7 @@ from scipy import ndimage
 
 LOW, HIGH = np.array([-125.0, -150, -90]), np.array([125.0, 135, 110])  # everything happens in this box
 CLOSED = 7  # mm: fissures narrower than twice this belong to the brain's outline
+ROUNDED = 30  # mm, the same for the hull: a head has no notch where the cerebellum has one
 DEEP = 14  # mm below the outline begins where fluid is a ventricle
 
 
@@ -44,6 +45,7 @@ class Atlas:
     Attributes:
         grey, white: Shares of grey and white matter, 0 to 1.
         depth: Distance in mm to the brain's outline with its fissures filled, negative inside.
+        hull: The same with wider hollows filled: what skull and skin run along.
         widen: Three volumes, a field that points to the nearest ventricle, at most 1.
     """
 
@@ -53,8 +55,8 @@ class Atlas:
             Volume(ndimage.gaussian_filter(np.asarray(m, np.float32), 0.4), low, 1.0) for m in (grey, white)
         )
         padded = _pad(brain, low)[::2, ::2, ::2]
-        depth = _outline(padded, 2.0)
-        self.depth = Volume(ndimage.gaussian_filter(depth, 1.0), LOW, 2.0)
+        depth, hull = (_outline(padded, 2.0, closed) for closed in (CLOSED, ROUNDED))
+        self.depth, self.hull = (Volume(ndimage.gaussian_filter(d, 1.0), LOW, 2.0) for d in (depth, hull))
         fluid = 1 - _pad(grey, low)[::2, ::2, ::2] - _pad(white, low)[::2, ::2, ::2]
         self.widen = [Volume(part, LOW, 2.0) for part in _towards_ventricles(fluid, depth)]
 
@@ -68,13 +70,13 @@ def _pad(values, low):
     return whole
 
 
-def _outline(brain, pitch):
+def _outline(brain, pitch, closed):
     """Return the signed distance in mm to the closed outline of a mask."""
     brain = brain > 0.5
-    grown = ndimage.distance_transform_edt(~brain, sampling=pitch) <= CLOSED
-    closed = ndimage.distance_transform_edt(grown, sampling=pitch) > CLOSED
-    outside = ndimage.distance_transform_edt(~closed, sampling=pitch)
-    return (outside - ndimage.distance_transform_edt(closed, sampling=pitch)).astype(np.float32)
+    grown = ndimage.distance_transform_edt(~brain, sampling=pitch) <= closed
+    filled = ndimage.distance_transform_edt(grown, sampling=pitch) > closed
+    outside = ndimage.distance_transform_edt(~filled, sampling=pitch)
+    return (outside - ndimage.distance_transform_edt(filled, sampling=pitch)).astype(np.float32)
 
 
 def _towards_ventricles(fluid, depth):

@@ -6,7 +6,7 @@ The atlas holds a brain only, so all of this is put together from the distance t
 import numpy as np
 from mri_atlas import sigmoid
 
-SKULL, SCALP = 7.0, 7.0  # mm, before a patient's own factors
+SKULL, SCALP = 7.0, 5.5  # mm, before a patient's own factors
 LOW_LEVEL = 6  # mm: above it there is neither face nor skull base
 
 
@@ -45,34 +45,36 @@ def band(depth, start, end, *, soft=0.4):
     return sigmoid((depth - start) / soft) * sigmoid((end - depth) / soft)
 
 
-def draw_head(canvas, depth, head):
+def draw_head(canvas, depth, hull, *, head):
     """Paint everything outside the brain.
 
     Args:
         canvas: The `Canvas`, still empty.
         depth: Distance to the inner side of the skull at its points, negative inside.
+        hull: The same for a skull without hollows on its inner side.
         head: A patient's own factors: `skull`, `scalp`, `marrow`, `air`, `eyes`, `grains`.
     """
     low = canvas.points[2].min() < LOW_LEVEL
-    skin = _outline(canvas.points, depth, head, low)
+    skin = _outline(canvas.points, hull, head, low)
     fat = SCALP * head["scalp"] * (1 + 0.3 * head["grains"][0](canvas.points))
     canvas.paint("fat", sigmoid(-skin / 0.5))
     if low:
         _face(canvas, skin, fat, head)
     canvas.paint("skin", band(skin, -1.9, 0))
-    _skull(canvas, depth, head)
+    _skull(canvas, depth, hull, head)
     if low:
         _skull_base(canvas, depth, head)
         _orbits(canvas, head)
+        canvas.paint("air", sigmoid(skin / 0.5))  # what was painted through the skin
 
 
-def _outline(points, depth, head, low):
+def _outline(points, hull, head, low):
     """Return about the signed distance in mm to the skin."""
-    shell = depth - SKULL * head["skull"] - SCALP * head["scalp"]
+    shell = hull - SKULL * head["skull"] - SCALP * head["scalp"]
     if not low:
         return shell
     face = distance(points, (0, 14, -46), (69, 77, 58))
-    nose = distance(points, (0, 92, -52), (13, 20, 24))
+    nose = distance(points, (0, 88, -52), (14, 16, 24))
     ears = distance(points, (79, -20, -42), (4, 13, 20))
     ears = np.minimum(ears, distance(points, (-79, -20, -42), (4, 13, 20)))
     k = 6.0  # mm over which the parts melt into each other
@@ -87,18 +89,18 @@ def _face(canvas, skin, fat, head):
     canvas.paint("muscle", deep * mixed * sigmoid((LOW_LEVEL - 4 - z) / 3))
     temple = sigmoid((abs(x) - 50) / 2) * sigmoid((y + 8) / 3) * sigmoid((48 - y) / 3) * sigmoid((2 - z) / 4)
     canvas.paint("muscle", 0.95 * temple * sigmoid((-skin - 5) / 0.8))
-    neck = sigmoid((-y - 60) / 5) * sigmoid((-34 - z) / 3)
-    canvas.paint("muscle", 0.8 * neck * sigmoid((-skin - 6) / 0.8))
+    neck = sigmoid((-y - 55) / 5) * sigmoid((-26 - z) / 3)
+    canvas.paint("muscle", 0.85 * neck * sigmoid((-skin - 4) / 0.8))
 
 
-def _skull(canvas, depth, head):
+def _skull(canvas, depth, hull, head):
     """Paint two tables of dark bone with bright marrow between; dura on the inner side."""
     uneven = 1 + 0.2 * head["grains"][2](canvas.points)
     outer = SKULL * head["skull"] * np.clip(uneven, 0.5, 1.6)
-    canvas.paint("bone", band(depth, 0, outer))
+    canvas.paint("bone", sigmoid(depth / 0.4) * sigmoid((outer - hull) / 0.4))
     inner_table, outer_table = 0.22 * outer + 0.6, 0.78 * outer
     patchy = np.clip(0.75 + 0.3 * head["grains"][1](canvas.points), 0.2, 1) * head["marrow"]
-    canvas.paint("marrow", patchy * band(depth, inner_table, outer_table))
+    canvas.paint("marrow", patchy * sigmoid((depth - inner_table) / 0.4) * sigmoid((outer_table - hull) / 0.4))
     canvas.paint("dura", 0.8 * band(depth, -0.3, 0.9, soft=0.3))
 
 
@@ -130,12 +132,12 @@ def _skull_base(canvas, depth, head):
 def _orbits(canvas, head):
     """Paint both orbits: fat, muscles, optic nerve, eyeball with lens."""
     x, y, z = canvas.points
-    size, (ey, ez) = head["eyes"], (60.0, -36.0)
+    size, (ey, ez) = head["eyes"], (66.0, -36.0)
     for side in (-1, 1):
         way = np.clip((y - 16) / (ey - 4 - 16), 0, 1.25)  # 0 at the tip of the cone, 1 behind the eyeball
         middle, height, wide = side * (13 + 18 * way), -29 + (ez + 29) * way, 4 + 13 * way
         off = np.hypot(x - middle, (z - height) * 1.05)
-        cone = sigmoid((wide - off) / 0.6) * sigmoid((y - 16) / 1.0) * sigmoid((ey + 9 - y) / 1.0)
+        cone = sigmoid((wide - off) / 0.6) * sigmoid((y - 16) / 1.0) * sigmoid((ey + 4 - y) / 1.0)
         canvas.paint("bone", 0.9 * band(off, wide, wide + 2.5) * sigmoid((y - 16) / 1.0) * sigmoid((ey - y) / 1.0))
         canvas.paint("fat", cone)
         behind = sigmoid((ey + 3 - y) / 1.0) * sigmoid((y - 18) / 1.0)
@@ -158,7 +160,8 @@ def draw_vessels(canvas, depth, head):
     canvas.paint("vein", sagittal * np.maximum(sigmoid((-40 - y) / 3) * sigmoid((z + 5) / 3), sigmoid((z - 38) / 3)))
     transverse = band(depth, -4.5, 0.5) * np.exp(-(((z + 24 + 0.25 * (y + 70)) / 4.0) ** 2))
     canvas.paint("vein", transverse * sigmoid((-48 - y) / 3) * sigmoid((abs(x) - 4) / 2))
-    canvas.paint("dura", 0.7 * sigmoid((0.8 - abs(x + 0.8 * head["grains"][1](canvas.points))) / 0.3) * _falx(y, z))
+    falx = _falx(y, z) * sigmoid((0.8 - abs(x + 0.8 * head["grains"][1](canvas.points))) / 0.3)
+    canvas.paint("dura", 0.7 * falx * sigmoid(-depth / 0.4))
     if z.min() < LOW_LEVEL:
         canvas.ellipsoid("dura", (10, 4, -33), (6, 9, 6), share=0.6)  # cavernous sinuses
         canvas.ellipsoid("gland", (0, 4, -34), (6.5, 5, 3.6 * head["air"]))

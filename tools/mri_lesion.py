@@ -11,13 +11,12 @@ from mri_atlas import grain, sigmoid
 from mri_head import band, distance
 
 SITES = {
-    "glioma": ["temporal"] * 10 + ["frontal"] * 8 + ["parietal"] * 5 + ["insular"] * 4 + ["occipital"] * 3,
-    "meningioma": ["convexity"] * 8
-    + ["falx"] * 5
-    + ["sphenoid_wing"] * 6
-    + ["olfactory_groove"] * 4
-    + ["temporal_convexity"] * 4
-    + ["cerebellopontine"] * 3,
+    "glioma": ["frontal"] * 10 + ["parietal"] * 7 + ["temporal"] * 6 + ["insular"] * 4 + ["occipital"] * 3,
+    "meningioma": ["convexity"] * 13
+    + ["falx"] * 8
+    + ["sphenoid_wing"] * 4
+    + ["temporal_convexity"] * 3
+    + ["olfactory_groove", "cerebellopontine"],
     "pituitary": ["sellar"] * 12 + ["suprasellar"] * 12 + ["parasellar"] * 6,
 }
 GLIOMAS = {  # centre in the right half, spread of the centre
@@ -30,12 +29,12 @@ GLIOMAS = {  # centre in the right half, spread of the centre
 RAYS = {  # from here, in this direction, to the dura; spread of the start
     "convexity": ((15, -20, 28), (1, 0, 0.1), (0, 30, 16)),
     "temporal_convexity": ((40, -15, -22), (1, 0.15, 0), (0, 14, 6)),
-    "sphenoid_wing": ((35, 24, 2), (0.05, -0.05, -1), (4, 3, 0)),
+    "sphenoid_wing": ((33, 18, -12), (0.05, 0.55, -0.75), (5, 4, 3)),
     "olfactory_groove": ((5, 40, 0), (0, 0.05, -1), (2, 5, 0)),
     "cerebellopontine": ((24, -46, -33), (0.75, 0.65, 0), (2, 3, 4)),
 }
 SELLA = (0, 3, -34)
-SIZES = {"glioma": (9.5, 20), "meningioma": (9, 19), "pituitary": (6.5, 9.5)}  # mm, radius
+SIZES = {"glioma": (14, 25), "meningioma": (14, 24), "pituitary": (9, 13)}  # mm, radius
 PUSH = {"glioma": 0.35, "meningioma": 0.75, "pituitary": 0.7}
 
 
@@ -61,11 +60,12 @@ class Lesion:
     grains: tuple
     traits: dict = field(default_factory=dict)
 
-    def pushed(self, points):
-        """Return where the brain tissue at `points` came from before the tumour grew."""
+    def pushed(self, points, atlas):
+        """Return where the brain tissue at `points` came from before the tumour grew: from within the brain."""
         away = points - self.centre[:, None, None, None].astype(np.float32)
         reach = (away**2).sum(0) / (1.6 * self.radius) ** 2
-        return points - away * (PUSH[self.kind] * self.traits["push"] * np.exp(-reach))
+        back = away * (PUSH[self.kind] * self.traits["push"] * np.exp(-reach))
+        return points - back * sigmoid(-(atlas.depth(points - back) + 3) / 0.8)
 
     def paint(self, canvas, depth, shares):
         """Paint the tumour and what belongs to it.
@@ -116,12 +116,12 @@ def _place_glioma(site, radius, atlas, random):
         if atlas.depth(centre[:, None])[0] > -0.55 * radius:  # too near to the surface: towards the middle
             centre *= 0.96
     radii = radius * np.exp(random.normal(0, 0.14, 3))
-    high = random.random() < 0.6
+    high = random.random() < 0.9
     traits = dict(
         high=high,
-        rim=random.uniform(2.5, 5.0),
+        rim=random.uniform(3, 6),
         core=high and random.random() < 0.75,
-        oedema=random.uniform(5, 15) if high else random.uniform(0, 4),
+        oedema=random.uniform(8, 18) if high else random.uniform(0, 4),
         soft=random.uniform(0.8, 1.6) if high else random.uniform(1.5, 3.0),
         share=random.uniform(0.75, 0.95),
         rough=random.uniform(0.16, 0.26),

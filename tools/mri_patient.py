@@ -10,7 +10,7 @@ from scipy import ndimage
 SIZE, SLICES, FINE, THIN = 96, 8, 2, 2  # pixels, slices; points along a pixel's side and through a slice
 THICK = 3.0  # mm
 REACH = 0.62  # slices lie within this part of the tumour's half height
-MIDDLE = np.array([0.0, -12.0, 0.0])  # of the picture, in mm of the head
+MIDDLE = np.array([0.0, -6.0, 0.0])  # of the picture, in mm of the head
 
 
 class Warp:
@@ -23,7 +23,7 @@ class Warp:
 
     def __call__(self, points):
         """Return the atlas' coordinates of `points` `(3, ...)`."""
-        moved = [5.0 * c(points) + 1.5 * f(points) for c, f in zip(self.coarse, self.fine, strict=True)]
+        moved = [4.0 * np.tanh(c(points)) + 1.3 * f(points) for c, f in zip(self.coarse, self.fine, strict=True)]
         return np.stack([points[i] * self.scale[i] + moved[i] for i in range(3)]).astype(np.float32)
 
     def back(self, place):
@@ -68,7 +68,7 @@ def _draw_looks(random):
         marrow=between(0.6, 1.0),
         air=between(0.75, 1.2),
         eyes=between(0.93, 1.07),
-        gap=1.3 + 1.6 * age + between(0, 0.8),
+        gap=1.0 + 1.4 * age + between(0, 0.8),
         widen=-2.0 + 8 * age + random.normal(0, 1.2),
         fluid=-0.6 + 1.3 * age + random.normal(0, 0.2),
         old_white=max(0, age - 0.45) * between(0.4, 2.0),
@@ -106,9 +106,10 @@ def _rotation(angles):
 def _draw(atlas, canvas, looks, lesion):
     """Paint head, brain, vessels and tumour; return the canvas and the tumour's share."""
     points = canvas.points
-    depth = _inner_skull(atlas, points, looks)
-    draw_head(canvas, depth, looks)
-    shares = _brain(atlas, lesion.pushed(points) if lesion else points, looks)
+    gap = looks["gap"] * (1 + 0.2 * looks["grains"][0](points))
+    depth = _inner_skull(atlas, points, gap)
+    draw_head(canvas, depth, np.minimum(atlas.hull(points) - gap, depth), head=looks)
+    shares = _brain(atlas, lesion.pushed(points, atlas) if lesion else points, looks)
     within = sigmoid(-depth / 0.4)
     mixed = sum(s * canvas.signals[t] for s, t in zip(shares, ("grey", "white", "csf"), strict=True))
     canvas.signal += within * (mixed - canvas.signal)
@@ -119,9 +120,9 @@ def _draw(atlas, canvas, looks, lesion):
     return canvas, lesion.paint(canvas, depth, shares) if lesion else np.zeros_like(depth)
 
 
-def _inner_skull(atlas, points, looks):
+def _inner_skull(atlas, points, gap):
     """Return the signed distance in mm to the inner side of the skull, the basal cisterns included."""
-    depth = atlas.depth(points) - looks["gap"] * (1 + 0.2 * looks["grains"][0](points))
+    depth = atlas.depth(points) - gap
     if points[2].min() > 0:
         return depth
     above_sella = distance(points, (0, 1, -21), (15, 13, 9))

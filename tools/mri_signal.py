@@ -25,29 +25,30 @@ TISSUES = {
     "vitreous": (1.00, 2500, 350, 0.00),
     "lens": (0.70, 1000, 35, 0.00),
     "gland": (0.86, 830, 76, 0.40),
-    "vein": (0.15, 1200, 60, 4.00),  # moving blood gives little signal, unless it carries gadolinium
+    "vein": (0.70, 1200, 45, 1.20),  # blood moves away: short T2; gadolinium makes up for it
     "artery": (0.06, 1200, 60, 0.50),
     "choroid": (0.90, 1300, 140, 0.30),
     "old_white": (0.84, 900, 120, 0.00),
     "oedema": (0.86, 1000, 135, 0.02),
     "glioma": (0.90, 1150, 135, 0.04),
-    "glioma_rim": (0.90, 1050, 120, 0.38),
+    "glioma_rim": (0.90, 1050, 120, 0.85),
     "necrosis": (0.96, 1900, 230, 0.02),
-    "meningioma": (0.87, 930, 96, 0.42),
-    "adenoma": (0.87, 980, 102, 0.30),
+    "meningioma": (0.87, 930, 92, 0.90),
+    "adenoma": (0.87, 980, 100, 0.70),
     "cyst": (0.97, 1700, 240, 0.00),
 }
+FATTY, FAT_LEFT = ("fat", "marrow"), 0.3  # fat is suppressed after gadolinium: else it is as bright as a tumour
 LESIONS = ("oedema", "glioma", "glioma_rim", "necrosis", "meningioma", "adenoma", "cyst")
 RELAXIVITY = (4.8, 5.5)  # litre / (mmol s) of gadobutrol in plasma (Szomolanyi et al. 2019 for the first)
 # A is sharp and quiet, B is older: other times, more noise, coarser, and it sends its pictures out brighter.
 SCANNERS = {
     "A": dict(
-        times={"t1": (500, 12), "t1_gd": (500, 12), "t2": (4000, 95)},
-        noise=0.020, blur=0.35, bias=0.10, fov=226.0, gamma=1.0, white=99.7,
+        times={"t1": (420, 10), "t1_gd": (420, 10), "t2": (4000, 95)},
+        noise=0.014, blur=0.35, bias=0.06, fov=226.0, gamma=1.0, black=35, white=3.0,
     ),
     "B": dict(
-        times={"t1": (680, 20), "t1_gd": (680, 20), "t2": (2600, 115)},
-        noise=0.040, blur=0.75, bias=0.20, fov=238.0, gamma=0.8, white=98.5,
+        times={"t1": (480, 13), "t1_gd": (480, 13), "t2": (3000, 105)},
+        noise=0.020, blur=0.60, bias=0.10, fov=236.0, gamma=0.92, black=15, white=2.7,
     ),
 }  # fmt: skip
 
@@ -64,13 +65,14 @@ def with_gadolinium(t1, t2, concentration):
 
 def signals(contrast, scanner, random):
     """Return each tissue's signal in one patient: all values and times differ by some percent."""
-    tr, te = np.array(SCANNERS[scanner]["times"][contrast]) * random.normal(1, 0.05, 2)
+    tr, te = np.array(SCANNERS[scanner]["times"][contrast]) * random.normal(1, 0.02, 2)
     found = {}
     for name, (density, t1, t2, dose) in TISSUES.items():
-        spread = 0.10 if name in LESIONS else 0.03
+        spread = 0.06 if name in LESIONS else 0.015
         jitter = np.exp(random.normal(0, spread, 4))
         t1, t2 = t1 * jitter[0], t2 * jitter[1]
         if contrast == "t1_gd":
+            density = density * (FAT_LEFT if name in FATTY else 1)
             t1, t2 = with_gadolinium(t1, t2, dose * jitter[3] ** 2)
         found[name] = spin_echo(density * min(jitter[2], 1 / density if density else 1), t1, t2, tr=tr, te=te)
     return found
@@ -89,6 +91,8 @@ def rician(signal, sigma, random):
 def window(signal, scanner, random):
     """Turn a patient's signals to grey values 0..255, as the scanner's console does."""
     settings = SCANNERS[scanner]
-    white = np.percentile(signal, settings["white"]) * random.uniform(0.9, 1.15)
-    scaled = np.clip(signal / white, 0, 1) ** (settings["gamma"] * np.exp(random.normal(0, 0.06)))
+    head = signal[signal > signal.mean()]
+    black = np.percentile(signal, settings["black"])
+    white = np.median(head) * settings["white"] * random.uniform(0.97, 1.03)
+    scaled = np.clip((signal - black) / (white - black), 0, 1) ** (settings["gamma"] * np.exp(random.normal(0, 0.02)))
     return np.round(255 * scaled).astype(np.uint8)
