@@ -175,9 +175,8 @@ def test_a_missing_folder(tmp_path):
 
 
 def test_a_folder_without_pictures(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"a folder for each class with pictures or recordings \(.jpg.*Received: .*, without any"
-    ):
+    told = r"a folder for each class with pictures or recordings \(.jpg.*Received: .*, without any"
+    with pytest.raises(ValueError, match=told):
         tl.from_folder(tmp_path)
 
 

@@ -14,6 +14,7 @@ from tlteach.heads import attach_head, linear_probe
 SPEEDS = (0.85, 1.0, 1.17)  # of each recording in training: deeper, as it is, higher
 PASSES, STEPS = 12, 600  # passes over the recordings; steps at least, where they are few
 RATE, BATCH = 1e-3, 32
+DROPOUT, DECAY = 0.2, 0.02
 STRENGTH = 1e-2  # inverse, of the probe's penalty: it is only where fine-tuning begins
 LEAST = 0.25  # share of the mean group's recordings that each group counts for at least
 IN_MEMORY = 2**31  # bytes of pictures that are kept rather than made anew in each epoch
@@ -38,7 +39,7 @@ def learn_sounds(backbone, splits, *, phases=None, seed=0, store="default"):
     x = extract_features(backbone, spoken, store=store)
     none = Part(x[:0], spoken.labels[:0])
     probe = linear_probe(Features(Part(x, spoken.labels), none, none, splits.classes), strength=STRENGTH, seed=seed)
-    model = attach_head(backbone, probe)
+    model = attach_head(backbone, probe, dropout=DROPOUT)
     told = f"{learned.num_examples} recordings at {len(SPEEDS)} speeds, those for validation among them"
     if phases == 0:
         return model, None, f"Linear probe, no fine-tuning, as asked for: learned from {told}."
@@ -51,6 +52,7 @@ def learn_sounds(backbone, splits, *, phases=None, seed=0, store="default"):
         keep="last",
         batch_size=BATCH,
         augment=SpecAugment(),
+        weight_decay=DECAY,
     )
     run = fine_tune(model, replace(splits, train=spoken), [phase], seed=seed, store=store)
     stopped = "Interrupted. " if run.interrupted else ""
