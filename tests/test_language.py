@@ -15,6 +15,7 @@ from tlteach._stages import boundary_before, find_stages
 hub = pytest.importorskip("keras_hub")
 from tlteach._language import flatten  # noqa: E402
 from tlteach._tokens import Tokenizer  # noqa: E402
+from tlteach.backbones import takes_texts  # noqa: E402
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] a the soup film was is good bad not very ##ly cold hot dull fine !".split()
 FAMILIES = {
@@ -87,6 +88,24 @@ def test_pooling_by_hand_and_whatever_the_padding(kind, pooling):
     alone = tl.extract_features(backbone, [text], pooling=pooling, store=None)
     padded = tl.extract_features(backbone, ["a", text, "a very " * 9], pooling=pooling, store=None)
     assert close(alone[0], truth) and close(padded[1], truth)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "cls", "last"])
+def test_several_layers_stand_side_by_side(pooling):
+    backbone, texts, layers = backbone_of(), ["a", "The soup was not good!"], ["layer_0", "layer_1"]
+    alone = [tl.extract_features(backbone, texts, layer=each, pooling=pooling, store=None) for each in layers]
+    joined = tl.extract_features(backbone, texts, layer=layers, pooling=pooling, store=None)
+    assert close(joined, np.concatenate(alone, axis=1))
+    model = tl.attach_head(backbone, 2, layer=layers, pooling=pooling)
+    assert model.get_layer("head").kernel.shape == (16, 2)
+    assert list(find_stages(model)) == ["embeddings", *layers, "head"]
+
+
+def test_a_folder_called_as_a_backbone_of_pictures_is_none_of_texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("vgg16", "encoder"):
+        (tmp_path / name).mkdir()
+    assert [takes_texts(name) for name in ("vgg16", "speech", "encoder", "bert")] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("pooling", ["avg", "cls", "last"])
