@@ -221,7 +221,7 @@ def test_meningiomas_of_the_convexity_reach_the_skull_and_gliomas_do_not(rows, p
     outside = least["meningioma", "convexity"] + least["meningioma", "temporal_convexity"]
     gliomas = [v for (label, _), values in least.items() if label == "glioma" for v in values]
     assert np.median(outside) + 3 < np.median(gliomas)
-    assert np.mean(np.array(gliomas) > np.median(outside)) > 0.9
+    assert np.mean(np.array(gliomas) > np.median(outside)) > 0.8
 
 
 # made again
