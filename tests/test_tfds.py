@@ -159,7 +159,8 @@ def test_recordings_survive_the_export_and_are_split_by_speaker(digits):
 
 def test_the_masks_come_along(slices):
     mri = tl.load_dataset("brain_mri", "full")
-    drawn = module_of("brain_mri_dataset_builder_test.py").tumour().astype(bool)
+    drawn = np.zeros((16, 16), bool)
+    drawn[3:5, 6:11] = True  # as the builder's test draws a tumour
     masks = tl.load_masks("brain_mri", mri.val, size="full")
     assert len(masks) == mri.val.num_examples and all(np.array_equal(mask, drawn) for mask in masks)
 
