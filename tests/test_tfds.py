@@ -17,6 +17,7 @@ from tlteach import _tfds
 from tlteach._assets import shipped
 
 tfds = pytest.importorskip("tensorflow_datasets")
+pytest.importorskip("tensorflow")  # now: tests below come between a module and its import
 ARCHIVE = Path(shipped("datasets", "cats_vs_dogs", "dummy_data", "kagglecatsanddogs_5340.zip"))
 
 
