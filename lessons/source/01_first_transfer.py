@@ -244,7 +244,7 @@ tl.plot_pictures(pets.test, worst.index, titles=[f"{p:.0%} {c}" for p, c in zip(
 # share of each kind is taken for the other animal, over the five seeds?
 
 # %%
-seen = pd.concat([report.predictions.join(pets.test.table.drop(columns=["path", "class"])) for report in reports])
+seen = pd.concat([report.predictions for report in reports])
 seen["wrong"] = seen["class"] != seen["predicted"]
 traits = [trait for trait in ("fur", "pose") if trait in seen]  # photographs do not come with them
 

@@ -15,7 +15,9 @@
 #
 # **Time** 3 minutes in mini size on two cores. **Before** Lessons 01 to 03. No download. The
 # mini slices are **simulated**: nothing here says anything about real patients. With
-# `TLTEACH_SIZE=full` the same cells read slices of real patients; that wants a GPU.
+# `TLTEACH_SIZE=full` the same cells read slices of real patients; that wants a GPU. (There all have
+# a tumour, and one scanner is known: the question becomes *glioma or not*, and the last part is left out.
+# The numbers in the text are those of the mini size.)
 
 # %%
 import keras
@@ -55,7 +57,8 @@ tl.plot_pictures(mri.train, three.index, columns=6);
 
 # %%
 patients = mri.train.table.drop_duplicates("patient")
-pd.crosstab(patients["class"], [patients[c] for c in ("scanner", "contrast") if c in patients])
+known = patients.reindex(columns=["class", "scanner", "contrast"], fill_value="one")
+pd.crosstab(known["class"], [known["scanner"], known["contrast"]])
 
 # %%
 f"{len(tl.check_leakage(mri))} patients or nearly equal slices stand on both sides of a split"
@@ -124,8 +127,8 @@ tl.plot_by_stage(stages.assign(pixels=np.mean(pixels)), by="learned from", line=
 # beats the pixels by more than the spread, and in the last stage the *random* network is better.
 # What tells these classes apart, a bright or a swollen spot at the right place, is not what
 # photographs teach, and averaging over all places throws the place away. VGG16 does a
-# little better. On real slices at four times the resolution it is otherwise: there the middle stages
-# of an ImageNet network serve well. Measure, on your own set, before you believe in a source.
+# little better. With real slices, more pixels and an ImageNet network it came out otherwise when we
+# tried. Measure, on your own set, before you believe in a source.
 #
 # And the height alone is as good as any of them: a pituitary tumour sits low, and who knows where the
 # slice was cut knows much of the answer. On real sets that is so too, with hospital, scanner and age in
@@ -150,7 +153,7 @@ tl.plot_stages(tl.trainable_table(model));
 # Ours are a dropout and one linear layer on the averages of the map. Anything may stand here: give
 # `attach_head` a `keras.Model`. One linear layer has a reason: then a map of the evidence is exact.
 #
-# The head learns from the frozen stages, which run once: what is trained has 4,000 variables.
+# The head learns from the frozen stages, which run once. What is trained is 256 weights and a bias for each class.
 
 # %%
 first = tl.fine_tune(model, mri, tl.Phase("head", epochs=40, learning_rate=3e-3, batch_size=32, patience=10))
@@ -173,12 +176,19 @@ tl.plot_run(second);
 # %%
 second.plan[["trains", "variables", "cut at", "kept epoch"]]
 
+# %%
+pd.Series({
+    "frozen": first.history["val_accuracy"].max(),
+    "conv4": second.history.query("phase == 1")["val_accuracy"].max(),
+    "conv3 and conv4": second.history.query("phase == 2")["val_accuracy"].max(),
+}).round(3)
+
 # %% [markdown]
-# It helps: the frozen head had 45 to 48 % on validation, `conv4` brings it to about 52 %. With `conv3`
-# free as well, training runs away from validation: 72 patients are learned by heart. (`kept epoch` says
-# what was put back.)
+# It helps here, by the best epoch on validation, which flatters each of the three. With `conv3` free as
+# well, training runs away from validation: 72 patients are learned by heart. (`kept epoch` says what was
+# put back.) This is one run, with 16 patients to judge by; look at the intervals below before you
+# believe a point of it.
 #
-# %% [markdown]
 # ## Step 5: evaluate
 #
 # Validation has chosen; now the test split is opened, once. `groups="patient"`: eight slices of one
@@ -205,20 +215,20 @@ by_slice = tl.evaluate(model, mri.test)
 # is chosen **on validation**, such that 95 % of the tumours are found there.
 
 # %%
-tumours = [name for name in mri.classes if name != "no_tumor"]
+tumours = [name for name in mri.classes if name != "no_tumor"] if "no_tumor" in mri.classes else ["glioma"]
 chosen = tl.choose_threshold(tl.evaluate(model, mri.val), tumours, sensitivity=0.95)
 tl.sensitivity_specificity(report, tumours, threshold=chosen).round(2)
 
 # %%
-tl.plot_roc({"any tumour": tl.roc_curve(report, tumours)}, thresholds=chosen);
+tl.plot_roc({"positive": tl.roc_curve(report, tumours)}, thresholds=chosen);
 
 # %%
-tl.plot_precision_recall({"any tumour": tl.precision_recall_curve(report, tumours)}, thresholds=chosen);
+tl.plot_precision_recall({"positive": tl.precision_recall_curve(report, tumours)}, thresholds=chosen);
 
 # %% [markdown]
 # Read the table again. To miss hardly a tumour, the model calls nearly every slice a tumour: the
-# sensitivity that was asked for is there, and it is worth nothing. An accuracy of 60 % in four
-# classes had not said so. (And the intervals are wide: 32 patients.)
+# sensitivity that was asked for is there, and it is worth nothing. The accuracy in four classes
+# had not said so. (And the intervals are wide: 32 patients.)
 #
 # ### How sure, and how often right
 
@@ -241,8 +251,7 @@ tl.plot_calibration({name: tl.calibration_table(each, bins=5) for name, each in 
 # the tumour, which the model was never told.
 
 # %%
-healthy = mri.classes.index("no_tumor")
-ill = mri.test.table[mri.test.table["label"] != healthy].groupby("patient").nth(3)
+ill = mri.test.table[mri.test.table["class"] != "no_tumor"].groupby("patient").nth(3)
 some = mri.test.take(ill.groupby("label").head(2).index)
 maps = tl.class_activation_maps(model, some, target=some.labels)
 tl.plot_activation_maps(some, maps, outlines=tl.load_masks("brain_mri", some));
@@ -290,11 +299,11 @@ def augmented(way, seed):
     """Validation accuracy of a head on the frozen stages, by patients drawn anew."""
     keras.utils.set_random_seed(seed)
     splits = tl.resplit(mri, groups="patient", seed=seed)
-    fresh = tl.attach_head(tl.load_backbone("resnet50"), len(mri.classes), layer="conv4")
+    model = tl.attach_head(tl.load_backbone("resnet50"), len(mri.classes), layer="conv4")
     phase = tl.Phase(
         "head", epochs=15, learning_rate=3e-3, schedule="cosine", patience=15, keep="last", **ways[way]
     )
-    return tl.fine_tune(fresh, splits, phase, seed=seed).history["val_accuracy"].iloc[-1]
+    return tl.fine_tune(model, splits, phase, seed=seed).history["val_accuracy"].iloc[-1]
 
 # %%
 drawn = pd.DataFrame({way: [augmented(way, seed) for seed in range(3)] for way in tqdm(ways)})
@@ -302,28 +311,29 @@ drawn.rename_axis("seed").round(3)
 
 # %% [markdown]
 # Standing patients on their heads costs points each time. What is sensible gains nothing *here* either:
-# the backbone is frozen, and a linear head on 256 averages has little to learn by heart. It
-# pays where stages are trained (exercise 6). And compare the rows: who happens to be in validation
+# the backbone is frozen, and a linear head on 256 averages has little to learn by heart. Whether it
+# pays where stages are trained is exercise 6. And compare the rows: who happens to be in validation
 # matters more than the augmentation. (`copies=2` keeps the features of two augmented copies; a single one
 # would be one draw for good, lesson 03.)
 
 # %% [markdown]
 # ### A search on kept features
 #
-# With the backbone frozen, a trial costs a second: it trains a head on features that were computed
-# once. Optuna looks for what validation likes best, and writes each trial down.
+# With the backbone frozen, a trial is cheap: it trains a head on features that were computed once.
+# Optuna looks for what validation likes best, and writes each trial down.
 
 # %%
 space = {"learning_rate": (1e-4, 1e-1), "weight_decay": (1e-3, 1.0), "dropout": [0.0, 0.3, 0.6]}
-study = tl.search_phase(resnet, mri, space, phase=tl.Phase("head", epochs=10, batch_size=64, patience=10), trials=10)
+fresh = tl.load_backbone("resnet50")  # the one above has been fine-tuned
+study = tl.search_phase(fresh, mri, space, phase=tl.Phase("head", epochs=10, batch_size=64, patience=10), trials=10)
 tl.plot_search(study);
 
 # %%
 study.best_params
 
 # %% [markdown]
-# The learning rate decides, the rest hardly matters; ten trials find that out. The best of ten looks
-# better on validation than it is: it was chosen for that. Early stopping is in every phase (the best
+# A learning rate that is far too high shows at once; about the rest ten trials say little. The best of
+# ten looks better on validation than it is: it was chosen for that. Early stopping is in every phase (the best
 # epoch is put back). `class_weight="balanced"` would be a setting too; here the classes are equal.
 #
 # ## By slice, or by patient?
@@ -332,10 +342,13 @@ study.best_params
 # model meets each test patient in training. Same pictures, same recipe, two splits. And then the
 # **control**: every patient gets the diagnosis of another at random, so that there is nothing to
 # learn. **Predict** the four accuracies.
+#
+# (The features are those of ResNet50 as it was loaded. The fine-tuned one has learned from patients who
+# will be in the tests now: that would be the same mistake by the back door.)
 
 # %%
 whole = pd.concat([split.table for split in mri.parts().values()])["path"]
-found = tl.extract_features(resnet, mri, layer="conv4")
+found = tl.extract_features(fresh, mri, layer="conv4")
 kept = pd.DataFrame(np.concatenate([found.train.x, found.val.x, found.test.x]), index=whole)
 
 
@@ -360,7 +373,7 @@ split_by.groupby(["labels", "split"])["accuracy"].agg(["mean", "min", "max"]).ro
 # %% [markdown]
 # **Three of four numbers are no use.** By slice, the recipe looks far better than it is. And with diagnoses
 # dealt at random the split by slice *still* finds plenty: it recognises patients, which is no medicine.
-# By patient, random labels give chance, as they must. If a paper on slices does not say how it split,
+# By patient, random labels give about chance, as they must. If a paper on slices does not say how it split,
 # this table is what its accuracy may be made of. Yagis et al. measured 29 to 55 points in four studies.
 #
 # ## The second scanner
@@ -381,12 +394,12 @@ def from_a(seed):
     return {"scanner A, other patients": right[a[held]].mean(), "scanner B": right[everyone["scanner"] == "B"].mean()}
 
 # %%
-scanners = pd.DataFrame([from_a(seed) for seed in range(5)])
+scanners = pd.DataFrame([from_a(seed) for seed in range(5)] if "scanner" in everyone else [{}])
 scanners.agg(["mean", "min", "max"]).round(2)
 
 # %% [markdown]
-# About four points lower on average, and the ranges overlap: fifteen held-out patients of A are a coarse
-# measure. We had expected a clearer fall. Scanner B is noisier, coarser and brighter, and for this model
+# No fall that one could see: the ranges overlap, and fifteen held-out patients of A are a coarse
+# measure. We had expected one. Scanner B is noisier, coarser and brighter, and for this model
 # that matters less than which patients it is asked about. Ask for each scanner separately all the same,
 # before someone else does.
 #
@@ -397,23 +410,25 @@ scanners.agg(["mean", "min", "max"]).round(2)
 # %%
 means = split_by.groupby(["labels", "split"])["accuracy"].mean()
 best = stages.groupby(["weights", "stage"])["accuracy"].mean().groupby("weights").max()
-fall = 100 * (scanners["scanner A, other patients"] - scanners["scanner B"]).mean()
+fall = 100 * scanners.mean().diff().mul(-1).sum()
 harm = 100 * (drawn["none"] - drawn["senseless"]).mean()
 tl.save_results("04_medical_mri", split_by, test=report.accuracy, stages=best.to_dict(), pixels=pixels, fall=fall, harm=harm)
 
 # %%
 print(tl.claim("best stage of ResNet50 above the pixels, in points", 100 * (best["ResNet50"] - np.mean(pixels)), -4, 9))
 print(tl.claim("best stage of its random twin above it, in points", 100 * (best["ResNet50, random twin"] - best["ResNet50"]), -6, 10))
-print(tl.claim("accuracy from the height of the slice alone", level if np.isfinite(level) else 0.5, 0.4, 0.62))
+if len(height.columns):
+    print(tl.claim("accuracy from the height of the slice alone", level, 0.4, 0.62))
 print(tl.claim("test accuracy by patient, fine-tuned", report.accuracy, 0.42, 0.75))
 print(tl.claim("points lost by senseless augmentation", harm, -1, 12))
 
 # %%
 print(tl.claim("accuracy by slice", means["true labels", "by slice"], 0.75, 0.97))
-print(tl.claim("accuracy by patient", means["true labels", "by patient"], 0.42, 0.7))
+print(tl.claim("accuracy by patient", means["true labels", "by patient"], 0.35, 0.6))
 print(tl.claim("shuffled labels, by slice", means["shuffled labels", "by slice"], 0.6, 0.9))
 print(tl.claim("shuffled labels, by patient (chance is 0.25)", means["shuffled labels", "by patient"], 0.15, 0.35))
-print(tl.claim("fall from scanner A to B, in points", fall, -8, 20))
+if "scanner" in everyone:
+    print(tl.claim("fall from scanner A to B, in points", fall, -12, 12))
 
 # %% [markdown]
 # ## Summary
