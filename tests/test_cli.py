@@ -177,6 +177,14 @@ def test_out_must_not_be_a_file(stripes, tmp_path):
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+def test_out_that_cannot_be_made_is_told_before_any_work(stripes, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    found = RUN.invoke(app, ["fit", str(stripes), "--out", str(tmp_path / "file" / "deeper")])
+    assert found.exit_code == 1
+    assert "Error: out must be a folder that can be written. Received: " in found.output
+    assert "extract" not in found.output and (tmp_path / "file").read_text() == "mine"
+
+
 def test_ctrl_c_ends_all_phases_and_is_told(stripes, monkeypatch):
     from tlteach import _tuning, recipe
     from tlteach.finetune import fine_tune

@@ -102,7 +102,8 @@ def test_many_pictures_of_two_classes_with_still_more_features(arithmetic, monke
     monkeypatch.setattr(_logistic, "MANY", 300)
     x, y = correlated(300, 350, 2)
     probe = tl.linear_probe((x, y), strength=1e-2)
-    assert differ(probe.predict_on_batch(x), solved(x, y, 1e-2).predict_proba(x.astype("float64"))) < 1e-3
+    apart = differ(probe.predict_on_batch(x), solved(x, y, 1e-2).predict_proba(x.astype("float64")))
+    assert apart < {"float64": 1e-3, "float32": 0.01}[arithmetic]
 
 
 def folds_choose(x, y):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -73,6 +74,21 @@ def run(
         typer.echo(path)
 
 
+def _check_out(out):
+    """End with one sentence, before hours of work, if nothing could be written there."""
+    if out.exists() and not out.is_dir():
+        raise _fail(f"out must be a folder, new or old. Received: {out}, a file.")
+    new = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+        if new:
+            out.rmdir()
+    except OSError as error:
+        raise _fail(f"out must be a folder that can be written. Received: {out} ({error.strerror}).") from None
+
+
 @app.command()
 def fit(
     data: Annotated[
@@ -122,8 +138,7 @@ def fit(
     from tlteach.report import verdict, write_report
     from tlteach.tables import is_table
 
-    if out.exists() and not out.is_dir():
-        raise _fail(f"out must be a folder, new or old. Received: {out}, a file.")
+    _check_out(out)
     wanted = {
         "name": backbone or ("bert" if is_table(data) else "resnet50"),
         "size": size,
