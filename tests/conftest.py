@@ -5,6 +5,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -78,7 +79,7 @@ def pixels(n, size=(64, 64), seed=0):
 
 def close(a, b, tolerance=1e-5):
     """Whether two arrays agree to a share of the larger one's greatest value."""
-    a, b = np.asarray(a), np.asarray(b)
+    a, b = keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)
     return a.shape == b.shape and np.abs(a - b).max() <= tolerance * np.abs(b).max()
 
 

@@ -147,8 +147,9 @@ def test_a_cut_shares_its_variables():
 
 
 def statistics(model):
-    return [np.array(w) for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
-            for w in layer.non_trainable_weights]  # fmt: skip
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    moving = [w for layer in layers for w in (layer.moving_mean, layer.moving_variance)]
+    return [keras.ops.convert_to_numpy(w).copy() for w in moving]
 
 
 def test_batchnorm_starts_frozen():
@@ -190,7 +191,7 @@ import sys, numpy as np, keras
 sys.modules["tlteach"] = None  # as if it were not installed: importing it fails
 for name in sys.argv[1:]:
     model = keras.models.load_model(f"{name}.keras", safe_mode=True)
-    np.save(f"{name}.npy", model(np.load("in.npy")))
+    np.save(f"{name}.npy", keras.ops.convert_to_numpy(model(np.load("in.npy"))))
 """
 
 
@@ -204,7 +205,7 @@ def test_keras_alone_reads_what_was_saved(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     subprocess.run([sys.executable, "-c", READ, *models], env=environment, cwd=tmp_path, check=True)
     for name, model in models.items():
-        assert np.abs(np.load(tmp_path / f"{name}.npy") - model(pictures)).max() <= 1e-6
+        assert close(np.load(tmp_path / f"{name}.npy"), model(pictures), 1e-6)
 
 
 # weights
@@ -324,6 +325,7 @@ def legacy(model, path):
         save_weights_to_hdf5_group(file, model)
 
 
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras has no NASNet with PyTorch")
 def test_nasnet_is_kept_under_another_name_than_fetched(keras_home):
     told = r"wanted NASNet-mobile-no-top.h5 from .*by hand at .*/models/nasnet_mobile_no_top.h5,"
     with pytest.raises(OSError, match=told):
@@ -354,7 +356,7 @@ def test_shipped_mini_weights_are_loaded(name):
     mini, twin = tl.load_backbone(name, "mini"), tl.load_backbone(name, "mini", weights=None)
     assert mini.model.input_shape == (None, None, None, 3) and mini.input_size == (64, 64)
     assert {w.dtype for w in mini.model.weights} == {"float32"}
-    assert np.isfinite(mini.model(pixels(2))).all()
+    assert np.isfinite(mini.model.predict_on_batch(pixels(2))).all()
     assert list(mini.stages) == list(twin.stages) == _row(name)["stages"].split()
     assert not close(mini.model(pixels(2)), twin.model(pixels(2)), 0.1)
 
