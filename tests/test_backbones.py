@@ -356,6 +356,7 @@ def test_shipped_mini_weights_are_loaded(name):
     mini, twin = tl.load_backbone(name, "mini"), tl.load_backbone(name, "mini", weights=None)
     assert mini.model.input_shape == (None, None, None, 3) and mini.input_size == (64, 64)
     assert {w.dtype for w in mini.model.weights} == {"float32"}
+    assert all(np.isfinite(w).all() for w in mini.model.get_weights())
     assert np.isfinite(mini.model.predict_on_batch(pixels(2))).all()
     assert list(mini.stages) == list(twin.stages) == _row(name)["stages"].split()
     assert not close(mini.model(pixels(2)), twin.model(pixels(2)), 0.1)

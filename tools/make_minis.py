@@ -10,6 +10,7 @@ import functools
 import json
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -174,15 +175,29 @@ def train(model, photographs, targets, *, name, sizes, batch, seed, checkpoint):
 
 def export(model, name, out, *, as_name=None):
     """Write the backbone's weights in half precision, readable by plain Keras; the file is called after `as_name`."""
-    keras.config.set_dtype_policy("float16")
     full = NETWORKS[name](weights=None, include_top=False, input_shape=(64, 64, 3))
-    half = scale_width(full, WIDTH)
-    keras.config.set_dtype_policy("float32")
-    for layer in half.layers:
+    narrow = scale_width(full, WIDTH)
+    for layer in narrow.layers:
         layer.set_weights(folded_weights(model, layer.name))
     path = Path(out) / f"{as_name or name}_mini.weights.h5"
-    half.save_weights(path)
+    beside = path.with_name(f"beside.{path.name}")
+    narrow.save_weights(beside)
+    with h5py.File(beside) as whole, h5py.File(path, "w") as half:
+        halve(whole, half)
+    beside.unlink()
     return path
+
+
+def halve(old, new):
+    """Copy a group of weights in half precision, but for what is too large for it, as a BatchNorm's variance may be."""
+    new.attrs.update(old.attrs)
+    for name, item in old.items():
+        if isinstance(item, h5py.Group):
+            halve(item, new.create_group(name))
+            continue
+        values = item[()]
+        fits = np.abs(values).max(initial=0) <= np.finfo("float16").max
+        new.create_dataset(name, data=values.astype("float16") if fits else values).attrs.update(item.attrs)
 
 
 def main(
