@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 LABELS = ("no_tumor", *SITES)
 SHARES = {"train": 0.6, "val": 0.14}  # of the patients of each class; the rest is the test
-# In this order, any first few patients of a class are spread over both scanners and all contrasts
-TURNS = tuple(zip("AB" * 6, "t1_gd t1_gd t2 t1 t1_gd t1_gd t1 t2 t1_gd t1_gd t1_gd t1_gd".split(), strict=True))
+# By these turns every split of 30 patients of a class has as many from either scanner
+T2_TURNS = (5, 8, 22, 25)
+TURNS = tuple(("AB"[i % 2], "t2" if i in T2_TURNS else "t1_gd") for i in range(30))
 COLUMNS = (
     *("path", "label", "split", "patient", "scanner", "contrast", "site"),
     *("slice", "level_mm", "lesion_mm2", "pixel_mm"),

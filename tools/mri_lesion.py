@@ -34,7 +34,7 @@ RAYS = {  # from here, in this direction, to the dura; spread of the start
     "cerebellopontine": ((24, -46, -33), (0.75, 0.65, 0), (2, 3, 4)),
 }
 SELLA = (0, 3, -34)
-SIZES = {"glioma": (14, 25), "meningioma": (14, 24), "pituitary": (9, 13)}  # mm, radius
+SIZES = {"glioma": (14, 25), "meningioma": (14, 24), "pituitary": (10, 14)}  # mm, radius
 PUSH = {"glioma": 0.35, "meningioma": 0.75, "pituitary": 0.7}
 
 
@@ -119,9 +119,9 @@ def _place_glioma(site, radius, atlas, random):
     high = random.random() < 0.9
     traits = dict(
         high=high,
-        rim=random.uniform(3, 6),
-        core=high and random.random() < 0.75,
-        oedema=random.uniform(8, 18) if high else random.uniform(0, 4),
+        rim=random.uniform(3.5, 6.5),
+        core=high and random.random() < 0.85,
+        oedema=random.uniform(9, 19) if high else random.uniform(0, 4),
         soft=random.uniform(0.8, 1.6) if high else random.uniform(1.5, 3.0),
         share=random.uniform(0.75, 0.95),
         rough=random.uniform(0.16, 0.26),
@@ -148,7 +148,7 @@ def _place_meningioma(site, radius, atlas, random):
     radii = radius * np.exp(random.normal(0, 0.08, 3))
     traits = dict(
         side=side if site == "falx" else 0,
-        oedema=random.uniform(4, 11) if random.random() < 0.4 else 0,
+        oedema=random.uniform(4, 11) if random.random() < 0.5 else 0,
         tail=random.uniform(1.3, 2.1),
         share=random.uniform(0.9, 1.0),
         base=base,
@@ -182,7 +182,7 @@ def _glioma(lesion, canvas, depth, shares):
     canvas.paint("glioma", t["share"] * solid)
     if t["high"]:
         wall = t["rim"] * np.clip(1 + 0.45 * lesion.grains[1](points), 0.25, 2)
-        canvas.paint("glioma_rim", 0.9 * brain * band(edge, -wall, 0.4, soft=0.7) if t["core"] else 0.6 * solid)
+        canvas.paint("glioma_rim", 0.9 * brain * band(edge, -wall, 0.4, soft=0.7) if t["core"] else 0.8 * solid)
         if t["core"]:
             canvas.paint("necrosis", 0.9 * brain * sigmoid(-(edge + wall) / 0.8))
     return solid

@@ -23,7 +23,7 @@ class Warp:
 
     def __call__(self, points):
         """Return the atlas' coordinates of `points` `(3, ...)`."""
-        moved = [4.0 * np.tanh(c(points)) + 1.3 * f(points) for c, f in zip(self.coarse, self.fine, strict=True)]
+        moved = [3.3 * np.tanh(c(points)) + 1.3 * f(points) for c, f in zip(self.coarse, self.fine, strict=True)]
         return np.stack([points[i] * self.scale[i] + moved[i] for i in range(3)]).astype(np.float32)
 
     def back(self, place):
@@ -69,7 +69,7 @@ def _draw_looks(random):
         air=between(0.75, 1.2),
         eyes=between(0.93, 1.07),
         gap=1.0 + 1.4 * age + between(0, 0.8),
-        widen=-2.0 + 8 * age + random.normal(0, 1.2),
+        widen=-2.0 + 7 * age + random.normal(0, 1),
         fluid=-0.6 + 1.3 * age + random.normal(0, 0.2),
         old_white=max(0, age - 0.45) * between(0.4, 2.0),
         grains=[grain(random, size) for size in (60, 9, 40, 7)],
@@ -80,7 +80,7 @@ def _draw_looks(random):
 
 def _planes(warp, lesion, fov, random):
     """Lay eight tilted slices through the lesion."""
-    angles = np.radians(np.clip(random.normal(size=3), -2, 2) * (4.5, 2.5, 4))
+    angles = np.radians(np.clip(random.normal(size=3), -2, 2) * (3.5, 2.5, 3))
     turn = _rotation(angles)
     shift = turn @ np.append(random.normal(0, 2.5, 2), 0) + MIDDLE
     height = turn[:, 2] @ (warp.back(lesion.centre) - shift)
