@@ -213,6 +213,7 @@ def test_keras_alone_reads_what_was_saved(tmp_path):
 
 def test_speech_is_a_source_of_the_mini_resnet():
     speech, photographs = tl.load_backbone("speech"), tl.load_backbone("resnet50", "mini")
+    assert all(np.isfinite(w).all() for w in speech.model.get_weights())
     assert speech.size == "mini" and list(speech.stages) == list(photographs.stages) and "spoken" in speech.weights
     again = tl.load_backbone("resnet50", weights="speech")
     for ours, same, other in zip(*(b.model.get_weights() for b in (speech, again, photographs)), strict=True):

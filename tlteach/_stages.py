@@ -4,6 +4,7 @@ Everything here works on any flat functional model: the backbone alone, the
 backbone with a head, or a model read back from disk.
 """
 
+import logging
 import re
 
 import keras
@@ -11,6 +12,9 @@ import keras
 HEAD = "head"
 RESIZE = "resize"  # the operation that pictures have already been through when they are read
 TOKENS = "tokens"  # the input that texts have become word pieces for
+
+# Every cut and phase is a model of its own, on purpose: TensorFlow's advice against it is not for a learner.
+logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
 # The name of a layer says its stage: (pattern, stage). Families are told apart by their words.
 _RULES = [

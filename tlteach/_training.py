@@ -1,6 +1,5 @@
 """The training of one phase: rows in a seeded order, epochs, the best weights, a progress bar."""
 
-import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,9 +11,6 @@ from tqdm import tqdm
 from tlteach._stages import layers_within
 from tlteach._store import read_rows
 from tlteach.data import Split
-
-# Each phase compiles for itself, once and on purpose: TensorFlow's advice against it is not for a learner.
-logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
 
 class Rows:

@@ -157,8 +157,8 @@ tl.plot_neighbours(pictures, {stage: neighbours(x, 4)[one] for stage, x in scale
 
 # %% [markdown]
 # In mini size, `block1` and `block2` answer with dark green pictures of anything. `block4` and
-# `block5` answer mostly with animals that *sit*, before walls of other colours, dogs among them. But
-# one picture is an anecdote. So ask all of them: what share of the ten nearest neighbours has the same
+# `block5` answer mostly with animals that *sit*, and most of those are dogs: for this picture late
+# stages are not the better judges. But one picture is an anecdote. So ask all of them: what share of the ten nearest neighbours has the same
 # answer? Five times, each with another half of the pictures.
 
 # %%
@@ -193,7 +193,7 @@ flat = {stage: TSNE(random_state=0).fit_transform(scaled[stage][::2]) for stage 
 tl.plot_embedding(flat, targets.iloc[::2].drop(columns="fur", errors="ignore"));
 
 # %% [markdown]
-# In mini size, `block1` has a bright side and a dark one. `block3` has heaps of one background:
+# In mini size, `block1` has a mostly bright side, the rest is mixed. `block3` has heaps of one background:
 # grass, wood, clutter. In `block5` cats and dogs are still mixed, with more of one here and of the
 # other there. That they make no two heaps does not mean that no line parts them: the map squeezes
 # over a hundred directions into two. So let us ask for the line.
@@ -339,13 +339,13 @@ print(tl.claim("brightness: points that pretraining adds at block5", gain["brigh
 
 # %% [markdown]
 # **The guess was wrong about fur.** It took fur for colour and pattern, which early stages hold. But tabby
-# or spotted is a pattern *on an animal*, in any colour and any light, and the late stages tell it
-# best, though not well: about 35 % where guessing gives 20 %.
+# or spotted is a pattern *on an animal*, in any colour and any light. Late stages are ahead of `block1`,
+# though not far: about 35 % where guessing gives 20 %.
 #
 # **The guess was wrong about the twin.** For brightness it is better than the pretrained network, and the
-# more so the later the stage. Pretraining does not add knowledge to what was there; it trades. If
-# your target is something that the source had to ignore, transfer of the last stage *hurts*.
-# (Drawings are not to blame: photographs of cats and dogs gave the same two signs.)
+# more so the later the stage. Pretraining made three targets easier to read and the fourth harder. If
+# your target is something that the source had to ignore, transfer of the last stage *hurts*. (A linear
+# probe says what is *easy to read* with 160 labels, not what is still there.)
 #
 # **And the neighbours shared more than one would think.** The picture above says that late stages look
 # at the pose too. Exercise 1 lets you find out whether that is so.

@@ -140,31 +140,26 @@ tl.plot_by_stage(stages.assign(pixels=np.mean(pixels)), by="learned from", line=
 # ## Step 2: freeze it
 #
 # We build on `conv4`. Frozen, it is a few points behind `conv5`; but its map is finer, 8 x 8 places instead
-# of 4 x 4, which will help us to see *where* the model looks, and it will not stay frozen. A frozen
-# network gives the same features each time, so they are computed once, and the linear probe on them
-# is *solved*.
-
-# %%
-probe = tl.linear_probe(tl.extract_features(resnet, mri, layer="conv4"))
-model = tl.attach_head(resnet, probe, layer="conv4", dropout=0.3)
-
-# %% [markdown]
+# of 4 x 4, which will help us to see *where* the model looks, and it will not stay frozen.
 # `attach_head` froze each BatchNorm layer; `freeze` leaves the head alone free to move.
 
 # %%
+model = tl.attach_head(resnet, len(mri.classes), layer="conv4", dropout=0.3)
 free = tl.freeze(model, ["head"])
 tl.plot_stages(tl.trainable_table(model));
 
 # %% [markdown]
 # ## Step 3: add layers of one's own
 #
-# Ours are a dropout and one linear layer on the averages of the map, which begins at the probe's
-# solution: 256 weights and a bias for each class. Anything may stand here: give `attach_head` a `keras.Model`.
-# One linear layer has a reason: then a map of the evidence is exact. This is how far frozen features go:
+# Ours are a dropout and one linear layer on the averages of the map: 256 weights and a bias for each
+# class. Anything may stand here: give `attach_head` a `keras.Model`. One linear layer has a reason:
+# then a map of the evidence is exact. The frozen stages run once; the head learns from what they gave.
 
 # %%
-frozen = tl.evaluate(model, mri.val, groups="patient")
-tl.plot_confusion(frozen);
+first = tl.fine_tune(
+    model, mri, tl.Phase("head", epochs=20, learning_rate=1e-2, batch_size=32, schedule="cosine", patience=20)
+)
+tl.plot_run(first);
 
 # %% [markdown]
 # ## Step 4: fine-tune in phases
@@ -185,7 +180,7 @@ run.plan[["trains", "variables", "cut at", "kept epoch"]]
 
 # %%
 pd.Series({
-    "frozen": frozen.accuracy,
+    "frozen": first.history["val_accuracy"].max(),
     "conv4": run.history.query("phase == 1")["val_accuracy"].max(),
     "conv3 and conv4": run.history.query("phase == 2")["val_accuracy"].max(),
 }).round(3)
