@@ -34,6 +34,7 @@ _HOMES = {
     "subgroups": ["accuracy_by", "average_by"],
     "calibration": ["calibration_table", "expected_calibration_error", "scale_temperature"],
     "activation_maps": ["class_activation_maps"],
+    "occlusion": ["word_evidence"],
     "plots": [
         "plot_by_stage",
         "plot_embedding",
@@ -48,6 +49,7 @@ _HOMES = {
         "plot_stages",
     ],
     "plots_sound": ["plot_spectrogram"],
+    "plots_text": ["plot_word_evidence"],
     "plots_evaluation": [
         "plot_accuracy_by",
         "plot_activation_maps",
