@@ -117,9 +117,7 @@ def test_what_cannot_be_asked():
         tl.word_evidence(linear, ["good"])
     model = counting_model()
     del model.tokenizer
-    with pytest.raises(
-        ValueError, match=r"word_evidence needs a model that takes texts.*without one; set model"
-    ):
+    with pytest.raises(ValueError, match=r"word_evidence needs a model that takes texts.*without one; set model"):
         tl.word_evidence(model, "good")
 
 

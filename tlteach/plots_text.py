@@ -28,7 +28,7 @@ def plot_word_evidence(tables, *, names=("against", "for"), ax=None):
     """
     tables = tables if isinstance(tables, dict) else {"": tables}
     lines = [each for name, table in tables.items() for each in _lines(name, table)]
-    ax = _axes(ax, (7, 0.7 + 0.27 * len(lines)))
+    ax = _axes(ax, (5.8, 0.7 + 0.27 * len(lines)))
     most = max(max(table["evidence"].abs().max() for table in tables.values()), 1e-9)
     shade = _shade(ax, most, names)
     for row, words in enumerate(lines):
