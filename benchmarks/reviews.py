@@ -3,16 +3,17 @@
     python benchmarks/reviews.py REVIEWS.tsv --out reviews.json
 
 REVIEWS is a table as `tl.from_table` reads it. For each seed a third of it, at most 1,000 texts, is the test;
-the labels are drawn from the others. The random twin is another network for each seed.
+the labels are drawn from the others, as many of each class. The random twin is another network for each seed.
 """
 
+import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 import typer
-from common import tell
+from common import machine, tell
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -32,6 +33,12 @@ def probed(x, labels, others, *, seed):
     return np.asarray(tl.linear_probe((x, labels), seed=seed).predict_on_batch(others)).argmax(1)
 
 
+def balanced(rows, labels):
+    """Put rows in an order in which the classes take turns."""
+    turn = pd.Series(labels).groupby(labels).cumcount()
+    return rows[np.argsort(turn.to_numpy(), kind="stable")]
+
+
 def measure(split, backbone, counts, seeds):
     """Yield a row for each way, number of labels and seed."""
     texts, y = np.array(split.pictures, dtype=object), split.labels
@@ -42,7 +49,7 @@ def measure(split, backbone, counts, seeds):
         order = np.random.default_rng(seed).permutation(len(y))
         test, rest = np.split(order, [min(1000, len(y) // 3)])
         for count in (n for n in counts if n <= len(rest)):
-            few = rest[:count]
+            few = balanced(rest, y[rest])[:count]
             found = {"bag of words": counted(texts[few], y[few], texts[test])}
             for name, x in {"frozen features": features, "random twin": twin}.items():
                 found[name] = probed(x[few], y[few], x[test], seed=seed)
@@ -64,10 +71,13 @@ def main(
 ):
     split = tl.from_table(table, val=0.0, test=0.0).train
     rows = pd.DataFrame(measure(split, backbone, [int(n) for n in counts.split(",")], seeds))
-    if out:
-        rows.to_json(out.with_suffix(".runs.json"), orient="records", double_precision=4)
     shown = rows.groupby(["labels", "strategy"])["accuracy"].agg(["mean", "std", "min", "max"]).reset_index()
-    tell(shown, out, texts=split.num_examples, backbone=backbone)
+    tell(shown, texts=split.num_examples, backbone=backbone)
+    if out:
+        runs = rows.round(4).to_dict("records")
+        out.write_text(
+            json.dumps({"machine": machine(), "backbone": backbone, "runs": runs}, indent=1), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":
