@@ -18,6 +18,7 @@ _HOMES = {
     "frontends": ["FrontEnd", "SpecAugment", "Spectrogram", "listen", "perturb_speed", "spectrogram", "with_frontend"],
     "features": ["Features", "extract_features"],
     "heads": ["attach_head", "linear_probe"],
+    "entities": ["align_labels", "attach_token_head", "entity_f1", "load_entities"],
     "freezing": ["freeze", "trainable_table"],
     "finetune": ["Phase", "Run", "fine_tune", "gradual_unfreezing"],
     "learning_rates": ["FoundRate", "find_learning_rate"],
