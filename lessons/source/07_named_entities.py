@@ -229,7 +229,7 @@ def fine_tuned(weights, seed):
 
 def labels_of(model, asked):
     """Labels of words, from the probabilities at their first pieces."""
-    p = np.asarray(model.predict_on_batch(tokens[asked.index]))  # (sentences, length, classes)
+    p = keras.ops.convert_to_numpy(model(tokens[asked.index], training=False))  # (sentences, length, classes)
     return [classes[best] for row, sentence in zip(p.argmax(-1), asked.index) for best in row[places[sentence]]]
 
 # %%
