@@ -52,3 +52,16 @@ def test_sides_run_in_turn_and_a_side_that_fails_is_told(in_turn):
     assert in_turn.returncode == 1
     assert "RuntimeError: each side must end well and print JSON last. Received: 'c' ended with 1; " in in_turn.stderr
     assert "no luck" in in_turn.stderr
+
+
+def test_counted_words_beside_a_backbone(tmp_path):
+    pytest.importorskip("keras_hub")
+    lines = [f"{i} was {'lovely' if i % 2 else 'awful'} and no mistake\t{i % 2}" for i in range(60)]
+    (tmp_path / "rows.tsv").write_text("\n".join(lines), encoding="utf-8")
+    done = run("reviews.py", tmp_path / "rows.tsv", "--counts", "8,20", "--seeds", "1", "--out", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["runs"]
+    assert {(r["strategy"], r["labels"]) for r in rows} == {
+        (name, n) for name in ("bag of words", "frozen features", "random twin") for n in (8, 20)
+    }
+    assert min(r["accuracy"] for r in rows if r["strategy"] == "bag of words") > 0.9

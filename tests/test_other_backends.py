@@ -9,7 +9,7 @@ import keras
 import pytest
 from conftest import ROOT
 
-CORE = "test_freezing test_heads test_features test_finetune".split()
+CORE = "test_freezing test_heads test_features test_finetune test_occlusion".split()
 HIDE_TENSORFLOW = """
 import sys
 class Hidden:

@@ -110,3 +110,14 @@ def test_the_full_size_becomes_a_table(tmp_path, monkeypatch):
     assert splits.test.num_examples == 4 and splits.train.num_examples + splits.val.num_examples == 12
     assert set(splits.test.pictures) == {f"test {i}" for i in range(4)} and splits.name == "reviews"
     assert set(splits.train.table["domain"]) == {"films"}
+
+
+def test_parts_of_texts_are_counted_as_texts():
+    from tlteach.evaluation import report_of
+
+    table = pd.DataFrame(
+        {"class": list("aabb"), "predicted": list("abbb"), "p_a": 0.5, "p_b": 0.5, "domain": list("xxyy")}
+    )
+    told = [tl.accuracy_by(report_of(each, ["a", "b"]), "domain") for each in (table, table.assign(text="word"))]
+    ticks = [[t.get_text() for t in tl.plot_accuracy_by(each).get_yticklabels()] for each in told]
+    assert ticks == [["x (2 pictures)", "y (2 pictures)"], ["x (2 texts)", "y (2 texts)"]]

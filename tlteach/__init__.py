@@ -18,6 +18,7 @@ _HOMES = {
     "frontends": ["FrontEnd", "SpecAugment", "Spectrogram", "listen", "perturb_speed", "spectrogram", "with_frontend"],
     "features": ["Features", "extract_features"],
     "heads": ["attach_head", "linear_probe"],
+    "entities": ["align_labels", "attach_token_head", "entity_f1", "load_entities"],
     "freezing": ["freeze", "trainable_table"],
     "finetune": ["Phase", "Run", "fine_tune", "gradual_unfreezing"],
     "learning_rates": ["FoundRate", "find_learning_rate"],
@@ -34,6 +35,7 @@ _HOMES = {
     "subgroups": ["accuracy_by", "average_by"],
     "calibration": ["calibration_table", "expected_calibration_error", "scale_temperature"],
     "activation_maps": ["class_activation_maps"],
+    "occlusion": ["word_evidence"],
     "plots": [
         "plot_by_stage",
         "plot_embedding",
@@ -48,6 +50,7 @@ _HOMES = {
         "plot_stages",
     ],
     "plots_sound": ["plot_spectrogram"],
+    "plots_text": ["plot_word_evidence"],
     "plots_evaluation": [
         "plot_accuracy_by",
         "plot_activation_maps",

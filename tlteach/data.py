@@ -40,7 +40,7 @@ def load_dataset(name, size=None):
         (['cat', 'dog'], (32, 64, 64, 3))
     """
     size = default_size() if size is None else check_size(size)
-    names = sorted(p.name for p in shipped("datasets").iterdir() if (p / "README.md").exists())
+    names = sorted(p.name for p in shipped("datasets").iterdir() if any(p.glob("*_dataset_builder.py")))
     if name not in names:
         raise ValueError(f"name must be one of {', '.join(names)}. Received: {name!r}.")
     if size == "full":

@@ -158,7 +158,7 @@ def plot_accuracy_by(table, *, ax=None):
     reach = np.abs(table[["low", "high"]].to_numpy().T - table["accuracy"].to_numpy())  # (2, parts)
     ax.errorbar(table["accuracy"], places, xerr=reach, fmt="o", color=COLOURS[0], capsize=3)
     counts = table["groups"] if "groups" in table else table["n"]
-    unit = "groups" if "groups" in table else "pictures"
+    unit = "groups" if "groups" in table else table.attrs.get("unit", "pictures")
     ax.set_yticks(places, [f"{name} ({count} {unit})" for name, count in counts.items()])
     ax.invert_yaxis()
     ax.set(xlabel="accuracy, 95 % interval", ylabel=table.index.name)

@@ -45,6 +45,7 @@ def accuracy_by(report, column):
             own = right[rows & (true == name).to_numpy()]
             found[value][f"sensitivity_{name}"] = own.mean() if len(own) else np.nan
     table = pd.DataFrame(list(found.values()), index=pd.Index(list(found), name=column))
+    table.attrs["unit"] = "texts" if "text" in report.predictions else "pictures"
     return table.rename(columns={"value": "accuracy"}).sort_values("accuracy", kind="stable")
 
 
