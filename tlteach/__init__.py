@@ -61,6 +61,7 @@ _HOMES = {
         "plot_roc",
     ],
     "lessons": ["claim", "save_results"],
+    "quizzes": ["quiz"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF)

@@ -6,19 +6,18 @@ from pathlib import Path
 import platformdirs
 
 _PACKAGE = Path(__file__).parent
+_IN_CHECKOUT = {"datasets": "datasets", "lessons": "lessons/source", "quizzes": "lessons/quizzes"}
 
 
 def shipped(kind, *parts):
     """Return the path of a shipped file: beside the package when installed, in the checkout otherwise.
 
     Args:
-        kind: `"datasets"` or `"lessons"`.
+        kind: `"datasets"`, `"lessons"` or `"quizzes"`.
         parts: Path below it.
     """
     installed = _PACKAGE / f"_{kind}"
-    root = installed if installed.exists() else _PACKAGE.parent / kind
-    if kind == "lessons" and not installed.exists():
-        root = root / "source"
+    root = installed if installed.exists() else _PACKAGE.parent / _IN_CHECKOUT[kind]
     return root.joinpath(*parts)
 
 
