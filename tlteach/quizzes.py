@@ -153,28 +153,27 @@ def read_quiz(path):
 
 def _question(found, where):
     _check_keys(found, {"text", "answers"}, where)
-    answers = tuple(
-        _answer(each, f"{where}, answer {letter}") for letter, each in zip(_LETTERS, found["answers"], strict=False)
-    )
+    given = found["answers"]
+    answers = tuple(_answer(each, f"{where}, answer {n}") for n, each in enumerate(given, 1))
     right = sum(answer.right for answer in answers)
-    if not 2 <= len(found["answers"]) <= len(_LETTERS) or right != 1:
+    if not 2 <= len(answers) <= len(_LETTERS) or right != 1:
         raise ValueError(
             f"{where} must have two to six answers, and one of them right = true. "
-            f"Received: {len(found['answers'])} answers, {right} of them right."
+            f"Received: {len(answers)} answers, {right} of them right."
         )
     return Question(_one_line(found["text"]), answers)
 
 
 def _answer(found, where):
-    _check_keys({"right": False, **found}, {"text", "why", "right"}, where)
-    return Answer(_one_line(found["text"]), bool(found.get("right")), _one_line(found["why"]))
+    _check_keys(found, {"text", "why"}, where, optional={"right"})
+    return Answer(_one_line(found["text"]), found.get("right") is True, _one_line(found["why"]))
 
 
-def _check_keys(found, keys, where):
-    empty = [key for key, value in found.items() if isinstance(value, str) and not value.strip()]
-    if set(found) != keys or empty:
-        given = [key for key in found if key not in empty]
-        raise ValueError(f"{where} must have {', '.join(sorted(keys))}. Received: {', '.join(given) or 'nothing'}.")
+def _check_keys(found, keys, where, *, optional=frozenset()):
+    given = {key for key, value in found.items() if value != ""} if isinstance(found, dict) else set()
+    if not keys <= given <= keys | optional:
+        listed = ", ".join(sorted(given)) or "nothing"
+        raise ValueError(f"{where} must have {' and '.join(sorted(keys))}, none of them empty. Received: {listed}.")
 
 
 def _one_line(text):
