@@ -1,4 +1,4 @@
-"""Teacher's notes: each lesson has them, with the parts that a teacher looks for, and they speak of things that exist."""
+"""Teacher's notes: each lesson has them, with the parts that a teacher looks for, and name what is there."""
 
 import re
 from pathlib import Path
