@@ -83,7 +83,7 @@ class Quiz:
         return "\n".join(lines)
 
     def _repr_html_(self):
-        return "\n\n".join(_read(number, question) for number, question in enumerate(self.questions, 1))
+        return "\n<br>\n\n".join(_read(number, question) for number, question in enumerate(self.questions, 1))
 
     def _repr_markdown_(self):
         return self._repr_html_()  # Markdown leaves HTML as it is, up to the blank line between two questions
