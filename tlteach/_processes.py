@@ -16,6 +16,7 @@ import types
 from multiprocessing import connection
 
 import cloudpickle
+from tqdm import tqdm
 
 FORKS = sys.platform == "linux"
 _CALLS = 1 if FORKS else 10  # a process; importing Keras takes some eight seconds
@@ -76,7 +77,7 @@ class Worker:
     def _end(self):
         self.calls = 0
         if self.process is not None:
-            self.process.kill()  # it has answered, or its answer is not wanted: nothing is left to be tidied up
+            self.process.kill()  # it has answered, or its answer is not wanted: there is nothing to tidy up
             self.process.join()
             self.pipe.close()
         self.process = None
@@ -127,6 +128,7 @@ def _serve(pipe, errors):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's
     with open(errors, "w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 2)  # progress bars of the runs would be drawn over the one that counts them
+    tqdm.set_lock(threading.RLock())  # its own would be a semaphore that a killed process leaves behind
     threading.Thread(target=_die_with_caller, daemon=True).start()
     while True:
         try:

@@ -62,7 +62,7 @@ def h_score(features, labels=None, *, shrinkage=False):
 
     Example:
         >>> import tlteach as tl
-        >>> tl.h_score([[0.0], [2.0], [4.0], [6.0]], [0, 0, 1, 1])  # means 1 and 5: variance 4 of 5
+        >>> round(tl.h_score([[0.0], [2.0], [4.0], [6.0]], [0, 0, 1, 1]), 6)  # means 1 and 5: variance 4 of 5
         0.8
 
     Reference:
@@ -185,7 +185,7 @@ def log_me(features, labels=None):
     Example:
         >>> import tlteach as tl
         >>> round(tl.log_me([[1.0], [0.0], [1.0], [0.0]], [0, 0, 1, 1]), 3)  # says nothing about the labels
-        -1.064
+        -1.072
 
     Reference:
         You et al. 2021, LogME: Practical Assessment of Pre-trained Models for Transfer Learning.
