@@ -166,8 +166,8 @@ def _asymptote(means, accuracy):
 
 
 def _slope(means, accuracy):
-    doublings = np.log2(means.labels)
-    return _exactly(np.polyfit(doublings, means.own - means.base, 1)[0])
+    doublings = np.log2(means.labels) - np.log2(means.labels).mean()
+    return _exactly(doublings @ (means.own - means.base) / (doublings @ doublings))
 
 
 def _label_saving(means, accuracy):

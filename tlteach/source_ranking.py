@@ -1,6 +1,7 @@
 """Ranking: which of the available sources to take for a target, and how far scores can be trusted to tell."""
 
 import numpy as np
+from tqdm import tqdm
 
 from tlteach._sources import load_named
 from tlteach.features import extract_features
@@ -51,7 +52,7 @@ def rank_sources(sources, splits, *, scores=("shrunk_h_score", "log_me"), probab
         raise ValueError(f"a score must be one of {', '.join(SCORES)}. Received: {unknown[0]!r}.")
     labels = np.concatenate([splits.train.labels, splits.val.labels])
     rows = []
-    for name, backbone in load_named(sources).items():
+    for name, backbone in tqdm(load_named(sources).items(), desc="rank sources", unit="source", delay=2, leave=False):
         x = np.concatenate([extract_features(backbone, part) for part in (splits.train, splits.val)])
         row = {"source": name, "features": x.shape[1]} | {score: SCORES[score](x, labels) for score in scores}
         if probabilities is not None:
