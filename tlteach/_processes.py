@@ -27,10 +27,13 @@ class Worker:
     """Calls functions in processes of their own, one at a time; use it in a `with` block.
 
     A function travels as its code if it was defined in a notebook or a script, else by its name.
+
+    Args:
+        preload: Modules that calls will need besides Keras.
     """
 
-    def __init__(self):
-        self.process, self.pipe, self.calls = None, None, 0
+    def __init__(self, preload=()):
+        self.process, self.pipe, self.calls, self.preload = None, None, 0, [*_PRELOAD, *preload]
         self.errors = tempfile.NamedTemporaryFile(prefix="tlteach-", suffix=".log", delete=False)  # noqa: SIM115
         self.errors.close()
 
@@ -67,7 +70,7 @@ class Worker:
     def _start(self):
         context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
         if FORKS:
-            context.set_forkserver_preload(_PRELOAD)
+            context.set_forkserver_preload(self.preload)  # a server that runs already keeps its own
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, self.errors.name))
         with _no_main():

@@ -152,12 +152,12 @@ def code_hash(function):
         function: A function, a `functools.partial`, or another object that can be called.
     """
     told = hashlib.blake2b(digest_size=20)
-    for part in _told(function, set()):
+    for part in _told(function, set(), None):
         told.update(part.encode("utf-8", "backslashreplace") + b"\0")
     return told.hexdigest()
 
 
-def _told(thing, seen, module=None):
+def _told(thing, seen, module):
     """Yield what a thing is, in words that are the same in every process."""
     if id(thing) in seen:
         return
