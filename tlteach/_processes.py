@@ -73,7 +73,7 @@ class Worker:
             context.set_forkserver_preload(self.preload)  # a server that runs already keeps its own
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, self.errors.name))
-        with _no_main():
+        with _starting():
             self.process.start()
         theirs.close()
 
@@ -116,14 +116,21 @@ def pack(function, *arguments):
 
 
 @contextlib.contextmanager
-def _no_main():
-    """While a process starts, hide the script that called: the process would run it once more."""
-    main = sys.modules["__main__"]
+def _starting():
+    """While a process starts, hide the script that called, which it would run once more, and tell it where to import.
+
+    Else the server would look in the current folder first, and might find another package of the same name.
+    """
+    main, environment = sys.modules["__main__"], dict(os.environ)
     sys.modules["__main__"] = types.ModuleType("__main__")
+    os.environ.update(PYTHONSAFEPATH="1", PYTHONPATH=os.pathsep.join(path or os.getcwd() for path in sys.path))
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+        for name in ("PYTHONSAFEPATH", "PYTHONPATH"):
+            os.environ.pop(name)
+            os.environ.update({name: environment[name]} if name in environment else {})
 
 
 def _serve(pipe, errors):
