@@ -36,6 +36,11 @@ _HOMES = {
     "calibration": ["calibration_table", "expected_calibration_error", "scale_temperature"],
     "activation_maps": ["class_activation_maps"],
     "occlusion": ["word_evidence"],
+    "comparison": ["compare"],
+    "label_curves": ["benefits"],
+    "transferability": ["h_score", "leep", "log_me", "nce"],
+    "source_ranking": ["rank_agreement", "rank_sources"],
+    "similarity": ["linear_cka", "stage_similarity"],
     "plots": [
         "plot_by_stage",
         "plot_embedding",
@@ -51,6 +56,7 @@ _HOMES = {
     ],
     "plots_sound": ["plot_spectrogram"],
     "plots_text": ["plot_word_evidence"],
+    "plots_sources": ["plot_benefits", "plot_ranking", "plot_similarity"],
     "plots_evaluation": [
         "plot_accuracy_by",
         "plot_activation_maps",

@@ -16,6 +16,7 @@ import numpy as np
 from tlteach._assets import cache_dir
 from tlteach._stages import operations_of
 
+KEPT = True  # false in a process of `compare`: its runs are kept whole or not at all
 _SLOW = 0.2  # seconds; what takes longer to write down is not written after every epoch,
 _SHARE = 10  # but so that it takes a tenth of the time at most
 _WEEK = 7 * 24 * 3600  # seconds after which the file of a run that nobody went on with is deleted
@@ -139,7 +140,7 @@ def checkpoint_of(model, data, phases, *, seed, store):
     Args:
         model, data, phases, seed, store: As in `fine_tune`.
     """
-    if store is None:
+    if store is None or not KEPT:
         return Checkpoint(model, None)
     root = (cache_dir() if store == "default" else Path(store)) / "runs"
     _delete_old(root)

@@ -1,0 +1,143 @@
+"""benefits: hand-worked curves, and what is said where a curve never gets there."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import tlteach as tl
+
+LABELS = (10, 20, 40, 80)
+SCRATCH = (0.5, 0.5, 0.6, 0.7)
+FROZEN = (0.6, 0.7, 0.8, 0.8)
+
+
+def runs(curves, *, labels=LABELS, seeds=1, noise=0.0, source="none"):
+    """A table of runs; seconds are a tenth of the labels."""
+    random = np.random.default_rng(0)
+    rows = [
+        (name, source, n, seed, value + noise * random.normal(), n / 10)
+        for name, curve in curves.items()
+        for seed in range(seeds)
+        for n, value in zip(labels, curve, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["strategy", "source", "labels", "seed", "accuracy", "seconds"])
+
+
+def found(table, **options):
+    told = tl.benefits(table, **options).set_index(["strategy", "measure"])
+    return lambda measure, strategy="frozen": told.loc[(strategy, measure)]
+
+
+def test_the_benefits_of_hand_worked_curves():
+    of = found(runs({"scratch": SCRATCH, "frozen": FROZEN}))
+    assert of("start")["value"] == pytest.approx(0.1) and of("asymptote")["value"] == pytest.approx(0.1)
+    # over log2 n, in steps of 1 about their middle: (-1.5, -.5, .5, 1.5) . differences (.1, .2, .2, .1) / 5 = 0
+    assert of("slope")["value"] == pytest.approx(0, abs=1e-12)
+    # frozen has scratch's .7 of 80 labels at 20: four times fewer, in 2 seconds instead of 8
+    assert (of("label saving")["value"], of("label saving")["bound"]) == (pytest.approx(4), "")
+    assert of("time to accuracy")["value"] == pytest.approx(2)
+    assert of("time to accuracy", "scratch")["value"] == pytest.approx(8)
+    assert np.isnan(of("start")["low"]) and of("start")["seeds"] == 1  # one seed has no interval
+    with pytest.raises(KeyError):
+        of("start", "scratch")
+
+
+def test_slope_is_per_doubling():
+    of = found(runs({"scratch": (0.5, 0.55, 0.6, 0.65), "frozen": (0.5, 0.6, 0.7, 0.8)}))
+    assert of("slope")["value"] == pytest.approx(0.05)
+
+
+def test_between_counts_the_curve_is_straight_over_the_logarithm():
+    # .65 lies half way from .6 (10) to .7 (20): sqrt(200) labels, and 1.5 seconds; scratch has it between 40 and 80
+    of = found(runs({"scratch": SCRATCH, "frozen": FROZEN}), accuracy=0.65)
+    assert of("label saving")["value"] == pytest.approx(np.sqrt(40 * 80 / 10 / 20))
+    assert of("time to accuracy")["value"] == pytest.approx(1.5)
+    assert of("time to accuracy", "scratch")["value"] == pytest.approx(6)
+
+
+def test_what_lies_outside_the_counts_is_told_as_a_bound():
+    curves = {"scratch": SCRATCH, "frozen": FROZEN, "high": (0.75, 0.8, 0.9, 0.9), "low": (0.5, 0.5, 0.5, 0.6)}
+    of = found(runs(curves))
+    assert (of("label saving", "high")["value"], of("label saving", "high")["bound"]) == (8, "at least")
+    assert (of("time to accuracy", "high")["value"], of("time to accuracy", "high")["bound"]) == (1, "at most")
+    assert (of("label saving", "low")["value"], of("label saving", "low")["bound"]) == (1, "at most")
+    assert (of("time to accuracy", "low")["value"], of("time to accuracy", "low")["bound"]) == (8, "at least")
+    of = found(runs(curves), accuracy=0.85)  # which scratch never has: more than 80 labels, against high's in between
+    high = of("label saving", "high")
+    assert high["value"] == pytest.approx(80 / np.sqrt(20 * 40)) and high["bound"] == "at least"
+    assert np.isnan(of("label saving")["value"]) and of("label saving")["bound"] == ""  # neither has it
+    of = found(runs(curves), accuracy=0.5)  # both at once
+    assert np.isnan(of("label saving")["value"])
+
+
+def test_intervals_are_drawn_over_paired_seeds():
+    table = runs({"scratch": SCRATCH, "frozen": FROZEN}, seeds=6, noise=0.02)
+    shift = table["seed"].map(dict(enumerate((-0.3, 0.2, 0, 0.1, 0.3, -0.2))))  # a seed's luck, the same for both
+    told = tl.benefits(table).drop(columns="strategy")
+    shifted = tl.benefits(table.assign(accuracy=table["accuracy"] + shift)).drop(columns="strategy")
+    for measure in ("start", "slope", "asymptote"):
+        a, b = (t[t["measure"] == measure].iloc[0] for t in (told, shifted))
+        assert a["low"] < a["value"] < a["high"]
+        assert [a["low"], a["high"]] == pytest.approx([b["low"], b["high"]], abs=1e-9)
+    by_seed = table.pivot(index="seed", columns=["strategy", "labels"], values="accuracy")
+    gain = (by_seed["frozen"][10] - by_seed["scratch"][10]).to_numpy()
+    random = np.random.default_rng(1)
+    expected = np.percentile([gain[random.integers(6, size=6)].mean() for _ in range(4000)], [2.5, 97.5])
+    start = told[told["measure"] == "start"].iloc[0]
+    assert [start["low"], start["high"]] == pytest.approx(expected, abs=0.003)
+
+
+def test_an_interval_is_open_where_resamples_leave_the_counts():
+    table = runs({"scratch": SCRATCH, "frozen": (0.695, 0.75, 0.8, 0.8)}, seeds=5, noise=0.03)
+    saving = found(table)("label saving")
+    assert saving["low"] <= saving["value"] <= 8 and saving["high"] == np.inf
+
+
+def test_each_source_has_its_own_baseline_and_only_whole_seeds_count():
+    one = runs({"twin": SCRATCH, "frozen": FROZEN}, seeds=3, source="a")
+    two = runs({"twin": FROZEN, "frozen": FROZEN}, seeds=3, source="b")
+    table = pd.concat([one, two])
+    told = tl.benefits(table, baseline="twin").set_index(["strategy", "source", "measure"])["value"]
+    assert told["frozen", "a", "start"] == pytest.approx(0.1) and told["frozen", "b", "start"] == pytest.approx(0)
+    missing = one.drop(one.index[(one["strategy"] == "frozen") & (one["seed"] == 1) & (one["labels"] == 20)])
+    assert (tl.benefits(missing, baseline="twin").query("strategy == 'frozen'")["seeds"] == 2).all()
+    with pytest.raises(ValueError, match=r"the baseline must have every source, or one. Received: none of 'c'."):
+        tl.benefits(pd.concat([table, runs({"frozen": FROZEN}, source="c")]), baseline="twin")
+
+
+def test_what_is_no_such_table_is_told():
+    table = runs({"scratch": SCRATCH, "frozen": FROZEN})
+    with pytest.raises(ValueError, match=r"the baseline must be one of scratch, frozen. Received: 'twin'."):
+        tl.benefits(table, baseline="twin")
+    with pytest.raises(ValueError, match=r"such as compare gives. Received: one without seconds."):
+        tl.benefits(table.drop(columns="seconds"))
+    with pytest.raises(ValueError, match=r"a curve needs at least two numbers of labels. Received: 1."):
+        tl.benefits(table[table["labels"] == 10])
+    with pytest.raises(ValueError, match=r"the table must have a row a run. Received: 8 rows more."):
+        tl.benefits(pd.concat([table, table]))
+    with pytest.raises(
+        ValueError, match=r"a seed with all of them in common with the baseline. Received: 4 and 0 of 'fr"
+    ):
+        tl.benefits(table.assign(seed=(table["strategy"] == "frozen").astype(int)))
+
+
+def test_plots_show_what_they_were_given():
+    curves = {"scratch": SCRATCH, "frozen": FROZEN, "high": (0.75, 0.8, 0.9, 0.9)}
+    axes = tl.plot_benefits(tl.benefits(runs(curves, seeds=3, noise=0.01)))
+    labels = [ax.get_xlabel() for ax in axes]
+    assert sorted(labels) == ["asymptote", "label saving (times)", "seconds", "slope", "start"]
+    assert [text.get_text() for text in axes[0].get_yticklabels()] == ["scratch", "frozen", "high"]
+    saving = axes[labels.index("label saving (times)")]
+    assert len(saving.texts) >= 1 and not axes[labels.index("start")].texts  # an arrow where there is no end
+    table = pd.DataFrame([[1.0, 0.25], [np.nan, 0.5]], index=pd.Index(["s1", "s2"], name="one"), columns=["t1", "t2"])
+    ax = tl.plot_similarity(table)
+    assert [text.get_text() for text in ax.texts] == ["1.00", "0.25", "0.50"] and ax.get_ylabel() == "one"
+    ranks = pd.DataFrame({"source": ["a", "b"], "features": 8, "log_me": [1.0, 2.0], "leep": [np.nan, -1.0]})
+    axes = tl.plot_ranking(ranks, {"a": 0.7, "b": 0.8})
+    assert [[text.get_text() for text in ax.texts] for ax in axes] == [["a", "b"], ["b"]]
+    assert axes[0].lines[1].get_xydata().tolist() == [[2.0, 0.8]]
+    plt.close("all")

@@ -1,0 +1,104 @@
+"""Plots of sources and what they gave: each draws what was measured, and returns the Axes."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tlteach.plots import COLOURS, _axes
+
+
+def plot_similarity(table, *, ax=None):
+    """Draw how alike the stages of two backbones are, values in the cells.
+
+    Args:
+        table: `pandas.DataFrame` from `stage_similarity`.
+        ax: Axes to draw on; new ones if `None`. Light is alike (1), dark is not (0).
+
+    Returns:
+        The Axes.
+    """
+    ax = _axes(ax, (1.6 + 0.6 * table.shape[1], 1.2 + 0.5 * table.shape[0]))
+    ax.imshow(table.to_numpy(float), cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for (i, j), value in np.ndenumerate(table.to_numpy(float)):
+        if np.isfinite(value):
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", color="black" if value > 0.5 else "white")
+    ax.set_xticks(range(table.shape[1]), table.columns, rotation=45)
+    ax.set_yticks(range(table.shape[0]), table.index)
+    ax.set(xlabel=table.columns.name or "", ylabel=table.index.name or "")
+    return ax
+
+
+def plot_ranking(table, truth, *, scores=None, fig=None):
+    """Draw what fine-tuning gave over what each score promised, a panel a score and a point a source.
+
+    Args:
+        table: `pandas.DataFrame` from `rank_sources`.
+        truth: Accuracy of each source, a `pandas.Series` or dict by its name.
+        scores: Columns of `table`; every one after the number of features if `None`.
+        fig: Figure to draw on; a new one if `None`.
+
+    Returns:
+        Array of Axes. A perfect score's points rise from left to right.
+    """
+    scores = [name for name in table if name not in ("source", "features")] if scores is None else list(scores)
+    fig = plt.figure(figsize=(2.6 * len(scores) + 0.4, 2.7), layout="constrained") if fig is None else fig
+    axes = fig.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+    for ax, score in zip(axes, scores, strict=True):
+        for place, (name, value) in enumerate(zip(table["source"], table[score], strict=True)):
+            if name in truth and np.isfinite(value):
+                ax.plot(value, truth[name], "o", color=COLOURS[place % len(COLOURS)])
+                ax.annotate(name, (value, truth[name]), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        ax.set(xlabel=score.replace("_", " "))
+        ax.margins(0.2)
+    axes[0].set_ylabel("accuracy, fine-tuned")
+    return axes
+
+
+def plot_benefits(table, *, fig=None):
+    """Draw the table of `benefits`: a panel a measure, its value and interval for each strategy.
+
+    Args:
+        table: `pandas.DataFrame` from `benefits`.
+        fig: Figure to draw on; a new one if `None`. An arrow in place of an end: the interval is open there. A
+            dotted line marks no difference from the baseline.
+
+    Returns:
+        Array of Axes.
+    """
+    names = table["strategy"] + np.where(table["source"] == "none", "", " (" + table["source"].astype(str) + ")")
+    order = list(dict.fromkeys(names))
+    measures = list(dict.fromkeys(table["measure"]))
+    size = (2.2 * len(measures) + 1.2, 1.0 + 0.35 * len(order))
+    fig = plt.figure(figsize=size, layout="constrained") if fig is None else fig
+    axes = fig.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for ax, measure in zip(axes, measures, strict=True):
+        rows = table[table["measure"] == measure]
+        for name, (_, row) in zip(names[rows.index], rows.iterrows(), strict=True):
+            _interval_on(ax, order.index(name), row)
+        neutral = {"label saving": 1, "time to accuracy": None}.get(measure, 0)
+        if neutral is not None:
+            ax.axvline(neutral, color="0.5", linestyle=":", zorder=0)
+        ax.set(xlabel={"label saving": "label saving (times)", "time to accuracy": "seconds"}.get(measure, measure))
+        if neutral != 0:
+            ax.set_xscale("log")
+    axes[0].set_yticks(range(len(order)), order)
+    axes[0].set_ylim(len(order) - 0.5, -0.5)
+    return axes
+
+
+def _interval_on(ax, place, row):
+    """A point with its interval; an arrow where the interval, or the value itself, has no end."""
+    colour, value = COLOURS[place % len(COLOURS)], row["value"]
+    if not np.isfinite(value):
+        return
+    opens = {-1: row["bound"] == "at most", 1: row["bound"] == "at least" or row["high"] == np.inf}
+    opens[-1] |= row["low"] == 0 and row["measure"] not in _SIGNED
+    ends = [end for end in (row["low"], row["high"]) if np.isfinite(end) and (end or row["measure"] in _SIGNED)]
+    ax.plot(value, place, "o", color=colour)
+    ax.plot([value, *ends], [place] * (1 + len(ends)), color=colour)
+    for way in [way for way, is_open in opens.items() if is_open]:
+        start = way * max(way * end for end in [value, *ends])
+        arrow = {"arrowstyle": "<-", "color": colour}  # its head is at the text's place
+        ax.annotate("", (start, place), xytext=(way * 24, 0), textcoords="offset points", arrowprops=arrow)
+
+
+_SIGNED = ("start", "slope", "asymptote")
