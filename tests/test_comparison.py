@@ -19,7 +19,7 @@ import pytest
 from conftest import ROOT, same, small_backbone, small_splits
 
 import tlteach as tl
-from tlteach import _workers, _strategies, comparison
+from tlteach import _strategies, _workers, comparison
 from tlteach._workers import FORKS, Worker, pack
 
 SCALE = 3.0
@@ -200,8 +200,8 @@ def test_a_function_of_a_notebook_travels_and_what_fails_is_told(tmp_path):
 
 
 def test_where_nothing_is_forked_a_process_is_renewed_after_some_calls(monkeypatch):
-    monkeypatch.setattr(_processes, "FORKS", False)
-    monkeypatch.setattr(_processes, "_CALLS", 2)
+    monkeypatch.setattr(_workers, "FORKS", False)
+    monkeypatch.setattr(_workers, "_CALLS", 2)
     with Worker() as worker:
         pids = [worker(pack(os.getpid)) for _ in range(3)]
     assert pids[0] == pids[1] != pids[2] and os.getpid() not in pids

@@ -13,9 +13,9 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from tlteach._assets import cache_dir
-from tlteach._workers import Worker, pack
 from tlteach._named import named_sources, weights_hash
 from tlteach._strategies import BUILT_IN, code_hash, run_whole, wants_source
+from tlteach._workers import Worker, pack
 from tlteach.backbones import SPEECH, load_backbone
 from tlteach.data import subset
 from tlteach.frontends import holds_sound
