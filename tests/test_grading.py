@@ -176,7 +176,8 @@ def test_too_much_memory_is_ended(tmp_path):
 
 
 def test_a_process_that_leaves_its_parent_is_ended_too(tmp_path):
-    away = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)"
+    away = "import os, time\nif os.fork() == 0:\n    os.setsid()\n"
+    away += "    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)"
     with open(tmp_path / "out", "wb") as output:
         watched = Watched([sys.executable, "-c", away], dict(os.environ), folder=tmp_path, output=output)
     watched.process.wait(20)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tlteach._sources import Source, fault, folder_of, sums_of, sums_of_stream
+from tlteach._sources import fault, folder_of, sums_of, sums_of_stream
 
 MANIFEST, FORMAT = "manifest.json", 1
 _FIELDS = {"name": str, "kind": str, "file": str, "bytes": int, "sha256": str}

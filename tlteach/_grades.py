@@ -15,7 +15,8 @@ _PAGE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 90rem; }}
-table {{ border-collapse: collapse; }} td, th {{ padding: .2rem .6rem; text-align: left; border-bottom: 1px solid #8886; }}
+table {{ border-collapse: collapse; }}
+td, th {{ padding: .2rem .6rem; text-align: left; border-bottom: 1px solid #8886; }}
 .passed {{ background: #2a92; }} .wrong {{ background: #d442; }} .wide {{ overflow-x: auto; }}
 </style>
 <h1>Grades</h1>

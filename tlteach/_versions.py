@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 
@@ -39,6 +40,14 @@ def installed(name):
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def python_allowed():
+    """Return which versions of Python tlteach allows, as a `SpecifierSet`."""
+    try:
+        return SpecifierSet(metadata.metadata("tlteach")["Requires-Python"] or "")
+    except metadata.PackageNotFoundError:
+        return SpecifierSet()
 
 
 def packages():

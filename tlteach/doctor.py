@@ -88,8 +88,9 @@ def _size():
 
 def _python():
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return Finding("Python", version, MEND, "tlteach needs Python 3.11 or newer: make a new environment with one.")
+    allowed = _versions.python_allowed()
+    if not allowed.contains(version):
+        return Finding("Python", version, MEND, f"tlteach needs Python {allowed}: make a new environment with one.")
     return Finding("Python", f"{version}, {sys.executable}", FINE)
 
 
@@ -143,7 +144,7 @@ def _mend_keras(reason):
             f"KERAS_BACKEND asks for {backend}, which is not installed: unset it, or pip install {BACKENDS[backend]}."
         )
     if "No module named" in reason:
-        return f"Install what is missing: pip install keras tensorflow. Is it another Python? This one is {sys.executable}."
+        return f"Install what is missing: pip install keras tensorflow. This Python is {sys.executable}: the right one?"
     if "signal" in reason:
         return (
             "The backend does not suit this processor (TensorFlow wants AVX) or memory ran out: try KERAS_BACKEND=jax."
