@@ -117,7 +117,7 @@ def probe_keras():
     except subprocess.TimeoutExpired:
         return f"did not start within {STARTS_WITHIN} seconds"
     if done.returncode < 0:
-        return f"the process was ended by signal {-done.returncode} while Keras started"
+        return f"the process was ended by signal {-done.returncode} while Keras starts"
     if done.returncode:
         return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:300]
     return tuple(json.loads(done.stdout.strip().splitlines()[-1]))
