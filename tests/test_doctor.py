@@ -166,7 +166,7 @@ def test_little_memory_and_a_full_disk(monkeypatch):
     monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: free)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("Disk", (), {"free": 1e8}))
     found = rows()
-    assert found["memory"][1:3] == ("1.0 GB free of 4.0 GB; the mini size wants 2 GB", LOOK)
+    assert found["memory"][1:3] == ("1.0 GB free of 4.0 GB; the mini size wants 3 GB", LOOK)
     assert found["disk"].state == LOOK and "TLTEACH_CACHE" in found["disk"].advice
 
 

@@ -21,7 +21,7 @@ from tlteach._sources import all_sources, folder_of, keras_home
 
 FINE, LOOK, MEND = "fine", "look", "mend"
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # Keras' name: the package
-MEMORY = {"mini": 2.0, "full": 8.0}  # GB that a lesson needs free
+MEMORY = {"mini": 3.0, "full": 8.0}  # GB that a lesson needs free
 DISK = {"mini": 0.5, "full": 10.0}  # GB
 STARTS_WITHIN = 180  # seconds
 _HOSTS = ("vgg16", "cats_vs_dogs", "brain_mri")  # sources whose hosts are asked: weights, and two kinds of data

@@ -56,7 +56,8 @@ def grade_folder(folder, out, *, limits=Limits(), jobs=1, again=False):
     folder, out = Path(folder).resolve(), Path(out).resolve()
     if not folder.is_dir():
         raise ValueError(f"grade needs an existing folder of notebooks. Received: {folder}.")
-    found = [each for each in find_submissions(folder) if out not in (folder / each.path).parents]
+    own = out if folder in out.parents else None  # what stands there was written, and not handed in
+    found = [each for each in find_submissions(folder) if own not in (folder / each.path).parents]
     if not found:
         raise ValueError(f"grade needs a folder with notebooks (*.ipynb). Received: {folder}, which has none.")
     out.mkdir(parents=True, exist_ok=True)
@@ -124,6 +125,7 @@ class _Round:
     def run(self, jobs):
         """Run what waits, so many at a time."""
         waiting, running = self.grades.waiting(), []
+        self.before = snapshot(self.folder)
         with tqdm(total=len(waiting), desc="grade", unit="notebook", delay=2) as bar:
             try:
                 while waiting or running:
@@ -144,7 +146,6 @@ class _Round:
         work.mkdir()
         (place / "notes").touch()
         nbformat.write(submission.node, place / "notebook.ipynb")
-        self.before = snapshot(self.folder)
         with open(place / "told", "wb") as told:
             command = [sys.executable, "-m", "tlteach._attempt", str(place / "notebook.ipynb"), str(work)]
             watched = Watched(command, _environment(place), folder=work, output=told)
