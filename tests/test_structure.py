@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+import tomllib
 from graphlib import TopologicalSorter
 
 import pytest
@@ -134,3 +135,13 @@ def test_an_unknown_name():
 @pytest.mark.parametrize("name", [n for n in TREES if n != "_tfds"])
 def test_tensorflow_is_reached_through_keras_alone(name):
     assert not {m.split(".")[0] for m in imported(TREES[name])} & {"tensorflow", "tensorflow_datasets", "torch", "jax"}
+
+
+def test_the_oldest_versions_are_those_that_the_package_allows():
+    """What CI runs as the oldest is what `pyproject.toml` promises."""
+    allowed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    lines = (ROOT / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
+    oldest = dict(line.split("==") for line in lines if "==" in line)
+    for name, version in (each.split(">=") for each in allowed):
+        assert oldest[name].startswith(version), name  # 1.11.1 where 1.11.0 was withdrawn
+    assert len(oldest) == len(allowed)

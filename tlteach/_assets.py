@@ -36,6 +36,15 @@ def cache_dir():
     return Path(os.environ.get("TLTEACH_CACHE") or platformdirs.user_cache_dir("tlteach"))
 
 
+def shared_dir():
+    """Return the folder that many may read and nobody here writes (`TLTEACH_DATA`), or `None`.
+
+    It is laid out as the cache folder is: `datasets/NAME/full`, `features`, and `models` for weights.
+    """
+    folder = os.environ.get("TLTEACH_DATA")
+    return Path(folder).expanduser() if folder else None
+
+
 def default_size():
     """Return the size that `TLTEACH_SIZE` asks for: `"mini"` unless it says `"full"`."""
     return check_size(os.environ.get("TLTEACH_SIZE", "mini"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm import tqdm
 
-from tlteach._assets import cache_dir, shipped
+from tlteach._assets import cache_dir, shared_dir, shipped
 from tlteach._groups import declared
 from tlteach.masks import MASKS
 
@@ -22,6 +22,8 @@ def export_full(name, *, data_dir=None):
     Where the data set declares groups, such as patients, `groups.csv` beside the classes tells each picture's.
     Of texts it holds one file, `reviews.jsonl`, whose column `split` says where each belongs.
 
+    A folder that many share (`TLTEACH_DATA`) is looked into first, and only read.
+
     Args:
         name: Name of a data set that has a builder.
         data_dir: Where TensorFlow Datasets keeps what it prepares; its own default if `None`.
@@ -30,7 +32,11 @@ def export_full(name, *, data_dir=None):
         ImportError: If TensorFlow Datasets is missing or does not import.
         OSError: If the data can neither be found nor fetched.
     """
-    folder = cache_dir() / "datasets" / name / "full"
+    below = Path("datasets", name, "full")
+    for root in filter(None, (shared_dir(), cache_dir())):
+        if (root / below).is_dir():  # whole, as it has the name: no lock, so a folder that is only read will do
+            return root / below
+    folder = cache_dir() / below
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name("full.lock")):
         if not folder.is_dir():

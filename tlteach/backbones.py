@@ -12,8 +12,9 @@ from pathlib import Path
 import keras
 
 from tlteach import _language
-from tlteach._assets import check_size, default_size, weights_file
+from tlteach._assets import check_size, default_size, shared_dir, weights_file
 from tlteach._preprocessing import flatten
+from tlteach._sources import all_sources
 from tlteach._stages import find_stages
 from tlteach._width import scale_width
 
@@ -252,6 +253,8 @@ def _full(row, weights, input_size, options):
     application = getattr(keras.applications, row["application"])
     default = (int(row["input_size"]),) * 2
     build = {"include_top": False, "input_shape": (*(input_size or default), 3), **options}
+    if weights in ("default", "imagenet") and not options and (shared := _shared_weights(row["name"])):
+        weights = shared
     if weights in ("default", "imagenet"):
         return _with_imagenet(application, build, row["name"]), "imagenet", default
     model = application(weights=None, **build)
@@ -259,6 +262,12 @@ def _full(row, weights, input_size, options):
         return model, "random", default
     _load(model, _existing(weights))
     return model, str(weights), default
+
+
+def _shared_weights(name):
+    """The path of ImageNet weights in a folder that many share, or `None`; Keras itself reads none it cannot write."""
+    files = [s.file for s in all_sources() if (s.name, s.kind) == (name, "weights")] if shared_dir() else []
+    return next((path for path in (shared_dir() / "models" / file for file in files) if path.is_file()), None)
 
 
 def _existing(weights):

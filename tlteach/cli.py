@@ -1,14 +1,14 @@
-"""The command line: `tlteach lessons`, `run`, `fit` and `predict`."""
+"""The command line: `tlteach lessons`, `run`, `fit` and `predict`; a classroom's in `cli_classroom`."""
 
-import contextlib
 import json
-import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tlteach import cli_classroom
+from tlteach._cli import fail, quiet_start
 
 app = typer.Typer(
     help="Learn transfer learning with Keras: run the lessons, and fit a model to your own pictures, sounds or texts.",
@@ -22,22 +22,8 @@ Size = Annotated[str | None, typer.Option(help="mini (ships with the package) or
 Out = Annotated[Path, typer.Option(help="Folder for what it leaves.")]
 
 
-@contextlib.contextmanager
-def _quiet_start():
-    """Keep TensorFlow's start-up notes, written past Python, off a learner's screen."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
 def _start_keras():
-    with _quiet_start():
+    with quiet_start():
         import keras
 
         keras.ops.zeros(1)  # the first operation starts the device
@@ -67,9 +53,9 @@ def run(
     try:
         left = run_lesson(lesson, size=size, out=out)
     except KeyboardInterrupt:
-        raise _fail("interrupted; what ran is left in the folder.", 130) from None
+        raise fail("interrupted; what ran is left in the folder.", 130) from None
     except (LessonFailed, ValueError, OSError) as error:
-        raise _fail(str(error)) from None
+        raise fail(str(error)) from None
     for path in left:
         typer.echo(path)
 
@@ -77,7 +63,7 @@ def run(
 def _check_out(out):
     """End with one sentence, before hours of work, if nothing could be written there."""
     if out.exists() and not out.is_dir():
-        raise _fail(f"out must be a folder, new or old. Received: {out}, a file.")
+        raise fail(f"out must be a folder, new or old. Received: {out}, a file.")
     new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -86,7 +72,7 @@ def _check_out(out):
         if new:
             out.rmdir()
     except OSError as error:
-        raise _fail(f"out must be a folder that can be written. Received: {out} ({error.strerror}).") from None
+        raise fail(f"out must be a folder that can be written. Received: {out} ({error.strerror}).") from None
 
 
 @app.command()
@@ -149,7 +135,7 @@ def fit(
         fitted = fit_splits(splits, wanted, phases=phases, seed=seed, notes=notes)
         write_report(fitted, out)
     except (ValueError, OSError, ImportError) as error:
-        raise _fail(str(error)) from None
+        raise fail(str(error)) from None
     for sentence in (*fitted.notes, fitted.decision, verdict(fitted.report)):
         typer.echo(sentence)
     typer.echo(f"{out / 'model.keras'}, {out / 'report.json'}, {out / 'report.html'}")
@@ -170,7 +156,7 @@ def predict(
     tlteach predict reviews-model/model.keras --text "Not half as bad as I feared."
     """
     if bool(paths) == bool(text):
-        raise _fail("predict needs pictures or --text, and not both.", 2)
+        raise fail("predict needs pictures or --text, and not both.", 2)
     _start_keras()
     from tlteach.predicting import predict_files, predict_texts
 
@@ -180,14 +166,13 @@ def predict(
             failed += "error" in line
             typer.echo(json.dumps(line, ensure_ascii=False))
     except (ValueError, OSError, ImportError) as error:
-        raise _fail(str(error)) from None
+        raise fail(str(error)) from None
     if failed:
-        raise _fail(f"{failed} of the files could not be read; the lines with 'error' name them.")
+        raise fail(f"{failed} of the files could not be read; the lines with 'error' name them.")
 
 
-def _fail(sentence, code=1):
-    typer.echo(f"Error: {sentence}", err=True)
-    return typer.Exit(code)
+for command in (cli_classroom.doctor, cli_classroom.prefetch, cli_classroom.grade):
+    app.command()(command)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from tlteach._assets import cache_dir
+from tlteach._assets import cache_dir, shared_dir
 from tlteach._fold import Folded
 from tlteach._pooling import pooled
 from tlteach._stages import TOKENS, entry_of, sources, tensor_of
-from tlteach._store import kept_rows
+from tlteach._store import finished_rows, kept_rows
 from tlteach.data import Split, Splits, text_hash
 
 PRECISIONS = {"float32": ("float32", "float32"), "bfloat16": ("bfloat16", "float32"), "float16": ("float32", "float16")}
@@ -58,7 +58,8 @@ def extract_features(backbone, data, *, layer=None, pooling="avg", store="defaul
         pooling: `"avg"` or `"max"` over the positions, `"avg+dev"` for the average and half the mean
             absolute deviation from it, or `None` for the whole map. Of texts `"avg"` over the word
             pieces that are there, `"cls"` (the first) or `"last"`; see `Tokenizer`.
-        store: `"default"` keeps features under the cache folder (`TLTEACH_CACHE`),
+        store: `"default"` keeps features under the cache folder (`TLTEACH_CACHE`); those that a shared
+            folder (`TLTEACH_DATA`) has are read there;
             a path keeps them there, `None` keeps nothing.
         precision: `"float32"`, or one of two approximations. `"bfloat16"` computes in 16 bits,
             about twice as fast on processors that know them; the cosine similarity with the
@@ -168,6 +169,10 @@ def activations(model, ends, split, *, pooling=None, store="default", precision=
             return compute(0, count)
         root = cache_dir() / "features" if store == "default" else Path(store)
         key = _key(split, prefix.model, precision)
+        if store == "default" and shared_dir():
+            shared = finished_rows(shared_dir() / "features" / key[:2] / key, count=count, shape=shape, dtype=kept)
+            if shared is not None:
+                return shared
         return kept_rows(root / key[:2] / key, count=count, shape=shape, compute=compute, dtype=kept)
 
 
