@@ -1,4 +1,4 @@
-"""How Sphinx makes the book: `tools/make_book.py` puts the pages together and calls it. Nothing here needs a network."""
+"""How Sphinx makes the book: `tools/make_book.py` puts the pages together and calls it, without a network."""
 
 import hashlib
 import importlib
@@ -16,14 +16,15 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 REPOSITORY = PROJECT["urls"]["Repository"]
 
 project, author, release = PROJECT["name"], "the tlteach authors", PROJECT["version"]
-copyright = "MIT licence"
+copyright = "2026 the tlteach authors, MIT licence"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.linkcode", "sphinx_copybutton"]
 exclude_patterns = ["**/.ipynb_checkpoints"]
-language = "en_GB"
+language = "en"
 
 html_theme = "furo"
 html_title = "tlteach"
 html_short_title = "tlteach"
+html_favicon = "static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_theme_options = {"navigation_with_keys": False}
@@ -91,7 +92,8 @@ def describe_pictures(app, doctree):
         if file.is_file():
             picture["alt"] = words.get(hashlib.sha256(file.read_bytes()).digest()) or picture.get("alt", "")
         if not picture.get("alt", "").strip():
-            logging.getLogger(__name__).warning("a picture has no alternative text: %s", picture["uri"], location=picture)
+            log = logging.getLogger(__name__)
+            log.warning("a picture has no alternative text: %s", picture["uri"], location=picture)
 
 
 def setup(app):

@@ -85,7 +85,11 @@ def take_notebook(page, target, pages):
 
 def titled(page, text):
     """A page's text with its folder's name as the title, where it has none: cards begin with a sentence."""
-    return text if text.startswith("# ") else f"# {page.parent.name.replace('_', ' ').capitalize()}\n\n{text}"
+    return text if text.startswith("# ") else f"# {name_of(page.parent.name)}\n\n{text}"
+
+
+def name_of(folder):
+    return folder.replace("_", " ").capitalize().replace("mri", "MRI")
 
 
 def relinked(text, page, pages):
@@ -164,7 +168,7 @@ def write_contents(target, pages):
     }
     shown = {"README": "How to use it <README>"}
     tables = (
-        "```{toctree}\n:hidden:\n:caption: %s\n\n%s\n```\n" % (part, "\n".join(shown.get(p, p) for p in found))
+        "\n".join(["```{toctree}", ":hidden:", f":caption: {part}", "", *(shown.get(p, p) for p in found), "```", ""])
         for part, found in parts.items()
         if found
     )
