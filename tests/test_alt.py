@@ -34,6 +34,14 @@ def test_lines_are_told_with_their_ends_and_the_axes_with_their_ranges():
     )
 
 
+def test_what_was_not_measured_is_left_out():
+    ax = plt.figure().subplots()
+    ax.plot([0, 1, 2], [np.nan, 0.5, 0.7], label="training")
+    ax.plot([0, 1, 2], [np.nan] * 3, label="other")
+    told = describe(ax.figure)
+    assert "training from 0.5 to 0.7" in told and told.endswith("other at nothing.")
+
+
 def test_bars_are_told_with_their_names_and_lengths():
     table = pd.DataFrame(
         {"parameters": [10, 2000], "trainable": [0, 2000], "moved": [0, 0.5]}, index=["block1", "head"]

@@ -134,7 +134,8 @@ def _lines(ax):
     """Where each named line begins and ends; without names, the points."""
     named = [line for line in ax.lines if _name(line)]
     for line in named:
-        first, last = (_number(float(line.get_ydata()[i])) for i in (0, -1))
+        values = [float(value) for value in line.get_ydata() if value == value]  # without NaN: not measured
+        first, last = (_number(values[i]) if values else "nothing" for i in (0, -1))
         yield f"{_name(line)} at {first}" if first == last else f"{_name(line)} from {first} to {last}"
     errorbars = [c for c in ax.containers if hasattr(c, "has_xerr")]
     if named or errorbars or not any(_is_bars(c) for c in ax.containers):
