@@ -57,7 +57,8 @@ def test_fit_leaves_model_numbers_and_page(fitted):
     assert level["sensitivity"] == numbers["confusion"][0][0] / 8 and 0 <= level["AUC_low"] <= level["AUC_high"] <= 1
     assert 0 <= numbers["calibration"]["expected_calibration_error"] <= 1 and numbers["groups"] is None
     page = (fitted / "report.html").read_text()
-    assert "data:image/png" in page and numbers["decision"][:12] in page
+    assert "data:image/png" in page and "Table of colours of true class (level, upright) over predicted" in page
+    assert page.count("<img ") == page.count('<img alt="') and numbers["decision"][:12] in page
     assert sorted(p.name for p in fitted.iterdir()) == ["model.keras", "report.html", "report.json"]
 
 

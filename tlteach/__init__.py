@@ -6,6 +6,8 @@ The road: `load_dataset` or `from_folder`, `load_backbone`, `extract_features`,
 
 import importlib
 
+from tlteach import _alt
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -82,3 +84,6 @@ def __getattr__(name):
 
 def __dir__():
     return [*globals(), *__all__]
+
+
+_alt.describe_in_notebooks()

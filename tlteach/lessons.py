@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from tlteach._alt import page_of
 from tlteach._assets import check_size, default_size, shipped, write_beside
 
 
@@ -157,12 +158,10 @@ def _without_noise(notebook):
 
 def _write(notebook, out, stem):
     import nbformat
-    from nbconvert import HTMLExporter
 
     notebook = _without_noise(notebook)
-    page, _ = HTMLExporter().from_notebook_node(notebook)
     write_beside(out / f"{stem}.ipynb", nbformat.writes(notebook))
-    write_beside(out / f"{stem}.html", page)
+    write_beside(out / f"{stem}.html", page_of(notebook))
     return [out / f"{stem}.ipynb", out / f"{stem}.html"]
 
 

@@ -3,7 +3,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]  # Okabe and Ito 2008
+# The first four are Okabe and Ito's (2008). All ten can be told apart by colour-blind eyes too, and seen on white.
+MANY = "#0072b2 #d55e00 #009e73 #cc79a7 #761400 #143b4e #894e3b #766276 #4e009d #b176ff".split()
+COLOURS = MANY[:6]
+plt.rcParams["axes.prop_cycle"] = plt.cycler(color=MANY)  # for what pandas draws beside them: its green looks orange
 
 
 def _axes(ax, size=(6, 3.8)):
@@ -240,15 +243,15 @@ def plot_embedding(points, labels, *, fig=None):
 
 
 def _check_names(column, count):
-    if count > 10:
+    if count > len(MANY):
         raise ValueError(
-            f"at most 10 names can be told apart by colour. Received: {count} in {column!r}; draw fewer or group them."
+            f"at most {len(MANY)} names can be told apart by colour. "
+            f"Received: {count} in {column!r}; draw fewer or group them."
         )
 
 
 def _scatter(ax, xy, names):
-    shown = plt.get_cmap("tab10").colors if names.nunique() > len(COLOURS) else COLOURS
-    for colour, name in zip(shown, sorted(names.unique()), strict=False):
+    for colour, name in zip(MANY, sorted(names.unique()), strict=False):
         rows = (names == name).to_numpy()
         ax.scatter(*xy[rows].T, s=6, color=colour, alpha=0.6, linewidths=0, label=name)
     ax.set(xticks=[], yticks=[])

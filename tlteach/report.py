@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from tlteach import __version__
+from tlteach._alt import describe
 from tlteach._assets import write_beside
 from tlteach._tokens import Tokenizer, keras_hub
 from tlteach.calibration import calibration_table, expected_calibration_error
@@ -243,5 +244,6 @@ def _mistakes(fit):
 def _figure(figure, words):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
+    told = html.escape(f"{words}. {describe(figure)}")
     plt.close(figure)
-    return f'<img alt="{words}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+    return f'<img alt="{told}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
