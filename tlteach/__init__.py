@@ -36,6 +36,7 @@ _HOMES = {
     "calibration": ["calibration_table", "expected_calibration_error", "scale_temperature"],
     "activation_maps": ["class_activation_maps"],
     "occlusion": ["word_evidence"],
+    "recipe_check": ["check_recipe", "describe_findings"],
     "plots": [
         "plot_by_stage",
         "plot_embedding",

@@ -1,0 +1,334 @@
+"""Traps between the pixels, the backbone and the optimizer; what can be tried is tried on a copy of the model."""
+
+import keras
+import numpy as np
+
+from tlteach._recipe_data import Finding
+from tlteach._recipe_model import batchnorms, called_for_inference, kernels, learned, leaves
+
+# What black and white become in each channel, as published weights were trained
+_EDGES = {
+    "caffe": (np.array([-103.939, -116.779, -123.68]), np.array([151.061, 138.221, 131.32])),
+    "tf": (np.array([-1.0] * 3), np.array([1.0] * 3)),
+    "torch": (np.array([-2.118, -2.036, -1.804]), np.array([2.249, 2.429, 2.64])),
+    "raw": (np.array([0.0] * 3), np.array([255.0] * 3)),
+}
+_IN_WORDS = {
+    "caffe": "BGR, 0..255 less the mean colour (about -124..151)",
+    "tf": "RGB in -1..1",
+    "torch": "RGB in 0..1, standardised (about -2.1..2.6)",
+    "raw": "RGB in 0..255, which it rescales itself",
+}
+_MODULES = {
+    "VGG": "vgg16",
+    "ResNet": "resnet50",
+    "ResNetV2": "resnet_v2",
+    "DenseNet": "densenet",
+    "MobileNet": "mobilenet",
+    "MobileNetV2": "mobilenet_v2",
+    "InceptionV3": "inception_v3",
+    "InceptionResNetV2": "inception_resnet_v2",
+    "NASNet": "nasnet",
+    "Xception": "xception",
+}
+_STILL = (
+    "for layer in backbone.layers:  # then compile\n"
+    "    if isinstance(layer, keras.layers.BatchNormalization):\n"
+    "        layer.trainable = False"
+)
+_BLUER = 12.0  # of 255: by so much are photographs' blue channels not brighter than their red ones
+_STEP = 0.02  # relative change of a kernel in one step from which what it knew is soon gone
+_LEAP = 0.1  # the same for a network that knows nothing yet
+_HEAD_RATE = 1.0  # of Adam and its kin: no layer learns with it
+_SLOW = 3e-5  # a rate that nobody chooses for a new head alone
+_SLOW_LATER = 1e-4  # the same for a head that has learned already
+_STEP_ROWS = 8
+_ADAPTIVE = ("adam", "rmsprop", "adagrad", "lion", "lamb", "adafactor", "ftrl", "muon")
+
+
+def input_range(case):
+    """Compare what reaches a known backbone with what its published weights were trained on.
+
+    Source: keras-io#1549 (`/255` before EfficientNet); tf#48412; each application's `preprocess_input`.
+    """
+    entry = case.subject.entry
+    if entry is None or entry.values.size == 0:
+        return
+    if entry.expects is None or entry.values.shape[-1] != 3:
+        yield from _of_unknown(case, entry.values)
+        return
+    wrong = _misfit(entry.values, entry.expects)
+    if wrong:
+        low, high = entry.values.min(), entry.values.max()
+        evidence = f"{entry.family} takes {_IN_WORDS[entry.expects]}; what reaches it {wrong} ({low:.4g}..{high:.4g})"
+        yield Finding("error", evidence, _preprocess(entry))
+
+
+def _preprocess(entry):
+    if entry.expects == "raw":
+        return "give pixels in 0..255, without /255 or Rescaling: the backbone does it"
+    module = _MODULES.get(entry.family)
+    if module is None:
+        return "preprocess as the weights' model card says, inside the model"
+    return f"x = keras.applications.{module}.preprocess_input(x)  # x in 0..255, RGB; once"
+
+
+def _misfit(values, expects):
+    """Say how values differ from what is expected, or return `None`.
+
+    The extremes of some pictures tell: hardly a set of pictures is without a dark or a bright spot. A thousandth
+    at each end is left out, for resizing may overshoot.
+    """
+    low, high = np.quantile(values.reshape(-1, 3), [0.001, 0.999], axis=0)
+    black, white = _EDGES[expects]
+    span, wanted = max(high - low), max(white - black)
+    if span < wanted / 10:
+        return f"spans {span:.3g}, not about {wanted:.3g}: as if it was rescaled once too often" if span else None
+    if span > 1.25 * wanted:
+        return f"spans {span:.3g}, not about {wanted:.3g}: as if it was not rescaled"
+    if expects == "caffe" and (low[0] < black[0] - 8 or (high[2] > white[2] + 8 and low[0] < -8)):
+        return f"has channels down to {', '.join(f'{v:.0f}' for v in low)}: the mean colour in RGB order, not BGR"
+    if np.any(low < black - 0.06 * wanted) or np.any(high > white + 0.06 * wanted):
+        return "lies outside of that"
+    if np.all(low - black > 0.4 * (white - black)):
+        return "has nothing in the lower part: as if no mean was taken away"
+    if expects == "torch" and np.all(np.abs(low + 1) < 0.03) and np.all(np.abs(high - 1) < 0.03):
+        return "lies in -1..1"
+    return None
+
+
+def _of_unknown(case, values):
+    """A network that nobody knows: only what no network takes gladly, and only as a hint."""
+    size, span = np.abs(values).max(), np.ptp(values)
+    if span > 0 and size <= 0.02:
+        evidence = f"what reaches the first convolution lies in {values.min():.2g}..{values.max():.2g}"
+        yield Finding("warning", evidence + ": rescaled twice?", "rescale once, inside the model or outside")
+    normal = ("Normalization", "Rescaling")
+    if size > 50 and not any(word in type(layer).__name__ for layer in leaves(case.subject.built) for word in normal):
+        evidence = f"pixels up to {size:.0f} go straight into a network that normalises nowhere"
+        yield Finding("hint", evidence, "keras.layers.Rescaling(1 / 127.5, -1) as the first layer")
+
+
+def channel_order(case):
+    """Follow the channels from the picture to the backbone; and look whether the pictures are BGR by their colours.
+
+    Source: `cv2.imread`, which gives BGR; Caffe's networks (VGG, ResNet), which take it.
+    """
+    entry = case.subject.entry
+    if entry is None or entry.expects is None or entry.values.shape[-1] != 3 or _misfit(entry.values, entry.expects):
+        return
+    flipped, wanted = _is_flipped(case.subject.x, entry.values), entry.expects == "caffe"
+    if flipped is not None and flipped != wanted:
+        evidence = (
+            f"{entry.family} takes {'BGR' if wanted else 'RGB'}; the channels {'are' if flipped else 'are not'} flipped"
+        )
+        yield Finding("error", evidence, _preprocess(entry))
+        return
+    black, white = _EDGES[entry.expects]
+    colours = ((entry.values - black) / (white - black) * 255).mean((1, 2))  # (rows, 3), as 0..255
+    red, blue = (colours[:, 2], colours[:, 0]) if wanted else (colours[:, 0], colours[:, 2])
+    bluer = blue - red
+    if len(bluer) >= 8 and bluer.mean() > _BLUER and (bluer > 0).mean() >= 0.8:
+        evidence = (
+            f"blue is brighter than red in {(bluer > 0).mean():.0%} of the pictures, by {bluer.mean():.0f} of 255"
+        )
+        yield Finding("hint", evidence + "; photographs are the other way", "x = x[..., ::-1]  # if cv2 read them")
+
+
+def _is_flipped(x, values):
+    """Whether what arrived has the picture's channels in reverse; `None` if that cannot be told."""
+    pictures = keras.tree.flatten(x)
+    if len(pictures) != 1 or pictures[0].ndim != 4 or pictures[0].shape[-1] != 3 or np.min(pictures[0]) < 0:
+        return None
+    one, two = _coarse(pictures[0]), _coarse(values)
+    fits = [
+        min(np.corrcoef(one[..., c].ravel(), two[..., d].ravel())[0, 1] for c, d in zip(range(3), order, strict=True))
+        for order in ((0, 1, 2), (2, 1, 0))
+    ]
+    return bool(fits[1] > fits[0]) if max(fits) > 0.98 and abs(fits[0] - fits[1]) > 0.01 else None
+
+
+def _coarse(pictures):
+    """Means of 4 x 4 fields, `(rows, 4, 4, 3)`: they hardly depend on the size."""
+    rows = [np.array_split(np.asarray(pictures, "float64"), 4, axis=1)][0]
+    return np.stack([np.stack([f.mean((1, 2)) for f in np.array_split(r, 4, axis=2)], 1) for r in rows], 1)
+
+
+def batchnorm(case):
+    """Run the copy once as `fit` does, and see which of the backbone's BatchNorm statistics move.
+
+    Source: keras#20285 (`training=False` is overridden in `fit` up to Keras 3.15), #7085, #6570.
+    """
+    subject = case.subject
+    layers = batchnorms(subject.backbone)
+    if not layers or not subject.pretrained or not any(layer.trainable for layer in layers):
+        return
+    moved, way = _moved(subject)
+    if moved:
+        called = (
+            " although it is called with training=False" if subject.copy and called_for_inference(subject.built) else ""
+        )
+        measured = f" (one batch on a copy: by up to {way:.2g})" if subject.copy is not None else ""
+        evidence = (
+            f"the statistics of {moved} of {len(layers)} BatchNorm layers of the backbone move in fit{called}{measured}"
+        )
+        yield Finding("warning", evidence, _STILL)
+
+
+def _moved(subject):
+    """Return how many BatchNorm layers move, and the farthest way of a mean."""
+    if subject.copy is None:
+        return sum(layer.trainable for layer in batchnorms(subject.backbone)), np.nan
+    layers, before = batchnorms(subject.own), subject.copy.get_weights()
+    means = [keras.ops.convert_to_numpy(layer.moving_mean).copy() for layer in layers]
+    subject.copy(subject.x, training=True)
+    ways = [np.abs(keras.ops.convert_to_numpy(b.moving_mean) - a).max() for b, a in zip(layers, means, strict=True)]
+    subject.copy.set_weights(before)
+    return sum(way > 0 for way in ways), max(ways, default=0.0)
+
+
+def always_training(case):
+    """Look for layers that were called with `training=True`: they augment, drop or normalise by the batch for ever.
+
+    Source: keras-io's augmentation inside functional models.
+    """
+    model = case.subject.built
+    for layer in model._flatten_layers(include_self=False):
+        random = [each for each in [layer, *layer._flatten_layers()] if _is_random(each)]
+        if random and any(node.arguments.kwargs.get("training") is True for node in layer._inbound_nodes):
+            evidence = f"{layer.name!r} was called with training=True: it is random, or takes the batch, in predict too"
+            yield Finding("error", evidence, f"{layer.name}(x)  # Keras knows when it trains")
+
+
+def _is_random(layer):
+    name = type(layer).__name__
+    return name.startswith(("Random", "Gaussian")) or "Dropout" in name or name == "BatchNormalization"
+
+
+def trainable_changed(case):
+    """Compare what would be trained now with what the compiled model began with.
+
+    `compile` itself notes the flags (Keras keeps them from some version on), and the optimizer knows its variables
+    from the first step. Before the first `fit` Keras takes the flags of now, so that nothing is lost yet.
+
+    Source: tf#117169, keras PR#22413: TensorFlow silently trains what it did before, JAX breaks the model.
+    """
+    model, now = case.subject.model, case.subject.trainable
+    optimizer = getattr(model, "optimizer", None) if model.compiled else None
+    if optimizer is None:
+        return
+    mend = "model.compile(...) again, after the last change of trainable and before fit"
+    known = {id(v) for v in getattr(optimizer, "_trainable_variables", None) or []}
+    if optimizer.built and known != now:
+        more, less = len(now - known), len(known - now)
+        evidence = f"since the first step {more} variables became trainable and {less} frozen; fit goes on as before"
+        yield Finding("error", evidence, mend)
+        return
+    then = getattr(model, "_compiled_trainable_state", None) or {}
+    changed = [each.name for each, flag in list(then.items()) if each.trainable != flag and each.weights]
+    if changed:
+        evidence = f"trainable changed after compile in {len(changed)} layers ({', '.join(changed[:3])})"
+        yield Finding("warning", f"{evidence}; Keras promises nothing for that", mend)
+
+
+def backbone_frozen(case):
+    """Look whether anything of the backbone moves in a step that looks, or is said, to be fine-tuning.
+
+    Source: deep-learning-with-python-notebooks#257.
+    """
+    subject = case.subject
+    if not subject.trainable:
+        yield Finding("error", "the model has no trainable weights", "layer.trainable = True; then compile")
+    if not subject.backbone:
+        return
+    total = len(kernels(subject.backbone))
+    if subject.fine_tuning is False and subject.kernels:
+        evidence = f"{len(subject.kernels)} of {total} kernels of the backbone may move, and fine_tuning=False"
+        yield Finding("error", evidence, "backbone.trainable = False; then compile")
+    if subject.kernels or subject.fine_tuning is False or not subject.trainable:
+        return
+    evidence = f"0 of {total} kernels of the backbone may move"
+    mend = "backbone.trainable = True  # on the model's own backbone, then freeze layers again; then compile"
+    if subject.fine_tuning:
+        yield Finding("error", f"{evidence}, and this step is fine-tuning", mend)
+    elif subject.rate is not None and subject.rate <= (_SLOW_LATER if learned(subject.head) else _SLOW):
+        yield Finding("warning", f"{evidence}; the rate {subject.rate:.1g} is one for fine-tuning", mend)
+
+
+def learning_rate(case):
+    """Take one step on the copy and see how far the kernels move, as a share of their length.
+
+    Source: Howard and Ruder 2018 (forgetting by too high a rate); the Keras guide's 1e-5.
+    """
+    subject = case.subject
+    if subject.rate is None or not subject.trainable:
+        return
+    adaptive = _is_adaptive(subject.model.optimizer)
+    if not subject.kernels:
+        if (adaptive and subject.rate >= _HEAD_RATE / 10) or subject.rate > 10 * _HEAD_RATE:
+            evidence = f"{type(subject.model.optimizer).__name__} with {subject.rate:.2g} trains a head"
+            yield Finding("warning", evidence, "learning_rate=1e-3")
+        return
+    change, losses = _one_step(case)
+    limit = _STEP if subject.pretrained else _LEAP
+    if change is None or (np.isfinite(change) and change < limit):
+        return
+    told = f"; the loss on that batch went from {losses[0]:.3g} to {losses[1]:.3g}" if losses else ""
+    evidence = f"one step at {subject.rate:.2g} changes the backbone's kernels by {change:.1%} of their length{told}"
+    better = subject.rate * min(1e-3 / change, 0.1) if np.isfinite(change) else subject.rate / 100
+    yield Finding("error", evidence, f"learning_rate={10 ** np.floor(np.log10(better)):.0e}")
+
+
+def _is_adaptive(optimizer):
+    return any(word in type(optimizer).__name__.lower() for word in _ADAPTIVE)
+
+
+def _one_step(case):
+    """Return `(median relative change of the backbone's kernels, (loss before, after))`; `None` is unknown."""
+    subject = case.subject
+    moving = [i for i, v in enumerate(kernels(subject.backbone)) if id(v) in subject.trainable]
+    if subject.copy is None:
+        return (_by_arithmetic(subject), None) if _is_adaptive(subject.model.optimizer) else (None, None)
+    variables = [kernels(subject.own)[i] for i in moving]
+    then, saved = [keras.ops.convert_to_numpy(v).copy() for v in variables], subject.copy.get_weights()
+    try:
+        losses = _train(case)
+        ways = [np.linalg.norm(keras.ops.convert_to_numpy(v) - w) for v, w in zip(variables, then, strict=True)]
+    except Exception:  # labels that do not fit the loss are found elsewhere
+        return (_by_arithmetic(subject), None) if _is_adaptive(subject.model.optimizer) else (None, None)
+    finally:
+        subject.copy.set_weights(saved)
+    return _median(w / max(np.linalg.norm(t), 1e-12) for w, t in zip(ways, then, strict=True)), losses
+
+
+def _median(values):
+    values = list(values)
+    return float("inf") if not np.all(np.isfinite(values)) else float(np.median(values))
+
+
+def _train(case):
+    copy, model = case.subject.copy, case.subject.model
+    settings = model.optimizer.get_config()
+    settings["learning_rate"] = case.subject.rate
+    copy.compile(type(model.optimizer).from_config(settings), model.loss, run_eagerly=True)
+    x, y = case.train.sample(_STEP_ROWS)
+    before = copy.test_on_batch(x, y, return_dict=True)["loss"]
+    copy.train_on_batch(x, y)
+    return float(before), float(copy.test_on_batch(x, y, return_dict=True)["loss"])
+
+
+def _by_arithmetic(subject):
+    """The first step of Adam and its kin moves each weight by about the rate."""
+    sizes = [float(np.sqrt(np.mean(keras.ops.convert_to_numpy(v) ** 2))) for v in subject.kernels]
+    return float(np.median([subject.rate / max(size, 1e-12) for size in sizes]))
+
+
+CHECKS = {
+    "input range": input_range,
+    "channel order": channel_order,
+    "BatchNorm moves": batchnorm,
+    "always in training mode": always_training,
+    "trainable changed since compile": trainable_changed,
+    "backbone frozen": backbone_frozen,
+    "learning rate too high": learning_rate,
+}
