@@ -9,7 +9,6 @@ from conftest import pixels, same, small_splits
 from keras import layers
 
 import tlteach as tl
-from tlteach.recipe_check import CHECKS
 
 SIZE = (32, 32)
 LABELS = np.arange(48) % 2
@@ -69,7 +68,9 @@ def frozen(base):
 def scratch(*ends, rescale=True):
     first = [layers.Rescaling(1 / 255)] if rescale else []
     middle = [layers.Conv2D(8, 3, strides=2, activation="relu"), layers.GlobalAveragePooling2D()]
-    return keras.Sequential([keras.Input((*SIZE, 3)), *first, *middle, *(ends or [layers.Dense(2, activation="softmax")])])
+    return keras.Sequential(
+        [keras.Input((*SIZE, 3)), *first, *middle, *(ends or [layers.Dense(2, activation="softmax")])]
+    )
 
 
 def dataset(x, y, *, batch=8):
@@ -110,7 +111,10 @@ class Turned(keras.utils.PyDataset):
 
 
 def rescaled_to_one():
-    return compiled(with_head(frozen(mobilenet()))), {"train": (TRAIN[0] / 255, TRAIN[1]), "val": (VAL[0] / 255, VAL[1])}
+    return compiled(with_head(frozen(mobilenet()))), {
+        "train": (TRAIN[0] / 255, TRAIN[1]),
+        "val": (VAL[0] / 255, VAL[1]),
+    }
 
 
 def rescaled_before_efficientnet():
@@ -216,7 +220,7 @@ def near_copies_in_validation():
     return compiled(scratch()), {"train": TRAIN, "val": (noisy, TRAIN[1][:8])}
 
 
-def test_rows_in_training():
+def rows_of_the_test_in_training():
     return compiled(scratch()), {"train": (PICTURES, LABELS), "test": VAL}
 
 
@@ -255,8 +259,14 @@ def augmented_for_ever():
 
 
 FAULTY = {
-    "input range": [rescaled_to_one, rescaled_before_efficientnet, raw_before_vgg, preprocessed_twice, unflipped_before_vgg],
-    "channel order": [flipped_before_mobilenet],
+    "input range": [
+        rescaled_to_one,
+        rescaled_before_efficientnet,
+        raw_before_vgg,
+        preprocessed_twice,
+        unflipped_before_vgg,
+    ],
+    "channel order": [flipped_before_mobilenet, unflipped_before_vgg],
     "BatchNorm moves": [batchnorm_of_the_guide],
     "trainable changed since compile": [unfrozen_after_fit, frozen_after_compile],
     "backbone frozen": [fine_tuning_a_frozen_one, slow_rate_on_a_frozen_one],
@@ -268,7 +278,7 @@ FAULTY = {
     "order of the classes": [other_order_of_classes],
     "answers fit other labels": [head_with_the_other_order],
     "duplicates across splits": [copies_in_validation, near_copies_in_validation],
-    "test data in training": [test_rows_in_training],
+    "test data in training": [rows_of_the_test_in_training],
     "test data used for validation": [validation_is_the_test],
     "augmentation in validation": [turned_validation],
     "augmentation before a cache": [cached_augmentation],
@@ -323,6 +333,7 @@ def efficientnet_on_pixels():
 
 def of_this_library():
     model = tl.attach_head(tl.load_backbone("vgg16", "mini"), 2)
+    tl.freeze(model, ["head"])
     return compiled(model, loss=keras.losses.SparseCategoricalCrossentropy()), {"train": small_splits(16, 8, 8)}
 
 
@@ -346,7 +357,9 @@ def a_subclass():
 
 def several_labels_a_picture():
     y = (np.random.default_rng(0).random((32, 4)) < 0.4).astype("float32")
-    return compiled(scratch(layers.Dense(4, activation="sigmoid")), loss="binary_crossentropy"), {"train": (TRAIN[0], y)}
+    return compiled(scratch(layers.Dense(4, activation="sigmoid")), loss="binary_crossentropy"), {
+        "train": (TRAIN[0], y)
+    }
 
 
 def one_hot_with_softmax():
@@ -355,7 +368,7 @@ def one_hot_with_softmax():
 
 
 def imbalanced_with_auc():
-    (model, given), metrics = many_of_one_class(), ["accuracy", keras.metrics.AUC(), keras.metrics.Recall()]
+    (_, given), metrics = many_of_one_class(), ["accuracy", keras.metrics.AUC(), keras.metrics.Recall()]
     return compiled(scratch(layers.Dense(1, activation="sigmoid")), loss="binary_crossentropy", metrics=metrics), given
 
 

@@ -39,6 +39,11 @@ _STILL = (
 _BLUER = 12.0  # of 255: by so much are photographs' blue channels not brighter than their red ones
 _STEP = 0.02  # relative change of a kernel in one step from which what it knew is soon gone
 _LEAP = 0.1  # the same for a network that knows nothing yet
+_WORSE = 1.5  # times the loss before the step
+_ANEW, _ANEW_SGD = (
+    5e-4,
+    1.0,
+)  # rates to train a network from scratch with: of Adam and its kin; of SGD, over its momentum
 _HEAD_RATE = 1.0  # of Adam and its kin: no layer learns with it
 _SLOW = 3e-5  # a rate that nobody chooses for a new head alone
 _SLOW_LATER = 1e-4  # the same for a head that has learned already
@@ -270,13 +275,32 @@ def learning_rate(case):
             yield Finding("warning", evidence, "learning_rate=1e-3")
         return
     change, losses = _one_step(case)
-    limit = _STEP if subject.pretrained else _LEAP
-    if change is None or (np.isfinite(change) and change < limit):
+    severity = _too_far(subject, change, losses)
+    if severity is None:
         return
     told = f"; the loss on that batch went from {losses[0]:.3g} to {losses[1]:.3g}" if losses else ""
     evidence = f"one step at {subject.rate:.2g} changes the backbone's kernels by {change:.1%} of their length{told}"
-    better = subject.rate * min(1e-3 / change, 0.1) if np.isfinite(change) else subject.rate / 100
-    yield Finding("error", evidence, f"learning_rate={10 ** np.floor(np.log10(better)):.0e}")
+    better = subject.rate * min(1e-3 / max(change, 1e-12), 0.1) if np.isfinite(change) else subject.rate / 100
+    yield Finding(severity, evidence, f"learning_rate={10 ** np.floor(np.log10(better)):.0e}")
+
+
+def _too_far(subject, change, losses):
+    """Judge a step: by how far it went, by the loss after it, and by whether the rate is one to begin anew with.
+
+    Measured on mini VGG16 and ResNet50 and on MobileNetV2 with ImageNet weights: Adam with 1e-4 changes kernels by
+    0.04 to 0.2 % a step, with 1e-3 by 0.4 to 2 %, with 1e-2 by 4 to 24 %, after which the loss is many times higher.
+    """
+    if change is None:
+        return None
+    if not np.isfinite(change) or (subject.pretrained and change >= _STEP):
+        return "error"
+    if not subject.pretrained:
+        return "warning" if change >= _LEAP else None
+    if losses and losses[1] > _WORSE * losses[0] and change >= _STEP / 10:
+        return "error"
+    optimizer = subject.model.optimizer
+    reach = subject.rate / (1 - float(getattr(optimizer, "momentum", 0) or 0))
+    return "warning" if reach >= (_ANEW if _is_adaptive(optimizer) else _ANEW_SGD) else None
 
 
 def _is_adaptive(optimizer):
