@@ -45,6 +45,7 @@ _ANEW, _ANEW_SGD = (
     1.0,
 )  # rates to train a network from scratch with: of Adam and its kin; of SGD, over its momentum
 _HEAD_RATE = 1.0  # of Adam and its kin: no layer learns with it
+_UNSTEADY = 1e-3  # of an output: more than rounding
 _SLOW = 3e-5  # a rate that nobody chooses for a new head alone
 _SLOW_LATER = 1e-4  # the same for a head that has learned already
 _STEP_ROWS = 8
@@ -63,7 +64,7 @@ def input_range(case):
         yield from _of_unknown(case, entry.values)
         return
     wrong = _misfit(entry.values, entry.expects)
-    if wrong:
+    if wrong and _unflipped(entry) is None:
         low, high = entry.values.min(), entry.values.max()
         evidence = f"{entry.family} takes {_IN_WORDS[entry.expects]}; what reaches it {wrong} ({low:.4g}..{high:.4g})"
         yield Finding("error", evidence, _preprocess(entry))
@@ -91,8 +92,6 @@ def _misfit(values, expects):
         return f"spans {span:.3g}, not about {wanted:.3g}: as if it was rescaled once too often" if span else None
     if span > 1.25 * wanted:
         return f"spans {span:.3g}, not about {wanted:.3g}: as if it was not rescaled"
-    if expects == "caffe" and (low[0] < black[0] - 8 or (high[2] > white[2] + 8 and low[0] < -8)):
-        return f"has channels down to {', '.join(f'{v:.0f}' for v in low)}: the mean colour in RGB order, not BGR"
     if np.any(low < black - 0.06 * wanted) or np.any(high > white + 0.06 * wanted):
         return "lies outside of that"
     if np.all(low - black > 0.4 * (white - black)):
@@ -100,6 +99,12 @@ def _misfit(values, expects):
     if expects == "torch" and np.all(np.abs(low + 1) < 0.03) and np.all(np.abs(high - 1) < 0.03):
         return "lies in -1..1"
     return None
+
+
+def _unflipped(entry):
+    """The least value of each channel where the mean colour was taken away in RGB order; or `None`."""
+    low = np.quantile(entry.values.reshape(-1, 3), 0.001, axis=0)
+    return low if entry.expects == "caffe" and -130 < low[0] < -112 and low[0] < low[2] else None
 
 
 def _of_unknown(case, values):
@@ -120,7 +125,12 @@ def channel_order(case):
     Source: `cv2.imread`, which gives BGR; Caffe's networks (VGG, ResNet), which take it.
     """
     entry = case.subject.entry
-    if entry is None or entry.expects is None or entry.values.shape[-1] != 3 or _misfit(entry.values, entry.expects):
+    if entry is None or entry.expects is None or entry.values.shape[-1] != 3:
+        return
+    if (low := _unflipped(entry)) is not None:
+        evidence = f"{entry.family} takes BGR; its channels go down to {', '.join(f'{v:.0f}' for v in low)}: RGB"
+        yield Finding("error", evidence, _preprocess(entry))
+    if _misfit(entry.values, entry.expects):
         return
     flipped, wanted = _is_flipped(case.subject.x, entry.values), entry.expects == "caffe"
     if flipped is not None and flipped != wanted:
@@ -192,22 +202,14 @@ def _moved(subject):
     return sum(way > 0 for way in ways), max(ways, default=0.0)
 
 
-def always_training(case):
-    """Look for layers that were called with `training=True`: they augment, drop or normalise by the batch for ever.
+def random_in_inference(case):
+    """Ask the same rows twice: a model that answers otherwise augments, or drops, in `predict` too.
 
-    Source: keras-io's augmentation inside functional models.
+    Source: layers called with `training=True` in a `call` of one's own, as for Monte Carlo dropout.
     """
-    model = case.subject.built
-    for layer in model._flatten_layers(include_self=False):
-        random = [each for each in [layer, *layer._flatten_layers()] if _is_random(each)]
-        if random and any(node.arguments.kwargs.get("training") is True for node in layer._inbound_nodes):
-            evidence = f"{layer.name!r} was called with training=True: it is random, or takes the batch, in predict too"
-            yield Finding("error", evidence, f"{layer.name}(x)  # Keras knows when it trains")
-
-
-def _is_random(layer):
-    name = type(layer).__name__
-    return name.startswith(("Random", "Gaussian")) or "Dropout" in name or name == "BatchNormalization"
+    if case.subject.unsteady > _UNSTEADY:
+        evidence = f"outputs of the same rows differ by up to {case.subject.unsteady:.2g} in inference"
+        yield Finding("error", evidence, "layer(x, training=training)  # not training=True")
 
 
 def trainable_changed(case):
@@ -351,7 +353,7 @@ CHECKS = {
     "input range": input_range,
     "channel order": channel_order,
     "BatchNorm moves": batchnorm,
-    "always in training mode": always_training,
+    "random in inference": random_in_inference,
     "trainable changed since compile": trainable_changed,
     "backbone frozen": backbone_frozen,
     "learning rate too high": learning_rate,

@@ -11,7 +11,7 @@ import numpy as np
 _FAMILIES = [
     ("VGG", r"^block2_conv1$", "caffe"),
     ("ResNetV2", r"^conv2_block1_preact_bn$", "tf"),
-    ("DenseNet", r"^conv2_block1_0_bn$", "torch"),
+    ("DenseNet", r"^conv2_block1_concat$", "torch"),
     ("ResNet", r"^conv2_block1_1_conv$", "caffe"),
     ("MobileNet", r"^conv_dw_1$", "tf"),
     ("MobileNetV2", r"^block_1_expand$", "tf"),
@@ -119,6 +119,15 @@ class Subject:
         return _run(self.shown, self.x, stop)
 
     @cached_property
+    def unsteady(self):
+        """By how much the outputs of the same rows differ when they are asked for again, at most."""
+        again = keras.tree.flatten(self.shown(self.x, training=False))
+        pairs = [
+            map(keras.ops.convert_to_numpy, pair) for pair in zip(keras.tree.flatten(self.ran[0]), again, strict=True)
+        ]
+        return max(float(np.max(np.abs(one - other), initial=0)) for one, other in pairs)
+
+    @cached_property
     def outputs(self):
         """Outputs of the rows, `(rows, units)`; `None` if there are several."""
         flat = keras.tree.flatten(self.ran[0])
@@ -182,6 +191,12 @@ def _backbone(model, fine_tuning):
     if len(weighted) > 1 and (fine_tuning or 0 < len(frozen) < len(weighted)):
         return [layer for layer in every if not _is_last(layer, model)]
     return []
+
+
+def _is_flat(layer):
+    """Whether a layer of a flat model comes after the last feature map; ConvNeXt's Dense layers do not."""
+    shape = getattr(getattr(layer, "_inbound_nodes", [None])[0], "output_tensors", [None])[0]
+    return isinstance(layer, keras.layers.Dense) or (shape is not None and len(shape.shape) < 4)
 
 
 def _is_backbone(inner, weighted):

@@ -94,10 +94,10 @@ def read(name, data, model):
         part = _of_split(name, data, model)
     elif isinstance(data, (tuple, list)) and len(data) in (2, 3) and all(_is_column(each) for each in data):
         part = _of_arrays(name, data)
-    elif hasattr(data, "__next__") or not (hasattr(data, "__iter__") or hasattr(data, "__getitem__")):
+    elif not isinstance(data, keras.utils.PyDataset) and (hasattr(data, "__next__") or not hasattr(data, "__iter__")):
         raise ValueError(_refusal(name, data))
     else:
-        part = _of_batches(name, data, model)
+        part = _of_batches(name, data)
     if not len(part.y):
         raise ValueError(f"{name} must hold rows. Received: an empty {type(data).__name__}.")
     return part
@@ -138,10 +138,13 @@ def _of_split(name, split, model):
     return Part(name, x, split.labels, list(table["sha256"]), split, classes=split.classes, table=table)
 
 
-def _of_batches(name, data, model):
-    batched = _are_batches(data, model)
+def _of_batches(name, data):
+    batched = _are_batches(data)
     pairs, complete = _one_pass(name, data, batched)
     again, _ = _one_pass(name, data, batched)
+    shapes = {tuple(leaf.shape[1:] for leaf in keras.tree.flatten(x)) for x, _ in pairs}
+    if len(shapes) > 1:
+        raise ValueError(f"{name} must give rows of one shape, as a model takes them. Received: {sorted(shapes)[:3]}.")
     x = keras.tree.map_structure(lambda *leaves: np.concatenate(leaves), *[x for x, _ in pairs])
     y = np.concatenate([y for _, y in pairs])
     names = getattr(data, "class_names", None) or getattr(data, "class_indices", None)
@@ -180,14 +183,13 @@ def _one_pass(name, data, batched):
     return pairs, True
 
 
-def _are_batches(data, model):
-    """Whether elements are batches: by the rank of the model's input, or else of the labels."""
+def _are_batches(data):
+    """Whether elements are batches: as many labels as rows."""
     element = next(_iterate(data), None)
     if element is None or not isinstance(element, (tuple, list)) or len(element) < 2:
         return True  # what is wrong is said on reading
-    wanted = getattr(model, "inputs", None)
-    rank = first(element[0]).ndim if hasattr(first(element[0]), "ndim") else np.asarray(first(element[0])).ndim
-    return rank == len(wanted[0].shape) if wanted else np.asarray(element[1]).ndim > 0
+    x, y = first(keras.tree.map_structure(np.asarray, element[0])), np.asarray(element[1])
+    return x.ndim > 0 and y.ndim > 0 and len(x) == len(y)
 
 
 def _hashes(x, rows):
