@@ -1,14 +1,18 @@
 """The recipe checker: models with a planted fault each, sound ones, and the proof that nothing was changed."""
 
+import inspect
 import random
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
-from conftest import pixels, same, small_splits
+from conftest import close, pixels, same, small_splits
 from keras import layers
 
 import tlteach as tl
+from tlteach._recipe_model import Subject, _family
+from tlteach.recipe_check import CHECKS
 
 SIZE = (32, 32)
 LABELS = np.arange(48) % 2
@@ -454,3 +458,83 @@ def test_a_sound_recipe_raises_no_alarm(make):
     found = unchanged(*make())
     assert found.empty, tl.describe_findings(found)
     assert not [why for why in found.attrs["not_checked"].values() if "Error" in why]
+
+
+def test_the_copy_answers_as_the_model_does():
+    """What is tried is tried on the copy, so it must be one, whatever the model is made of."""
+    seen = layers.Normalization()
+    seen.adapt(PICTURES)
+    pictures = keras.Input((*SIZE, 3))
+    shared = layers.Conv2D(3, 3, padding="same")
+    x = layers.Lambda(lambda x: x + 1)(seen(pictures) / 2.0)
+    x = shared(shared(x))
+    x = keras.Sequential([layers.Conv2D(8, 3), layers.BatchNormalization(), layers.ReLU()])(x)
+    model = compiled(keras.Model(pictures, layers.Dense(2)(layers.Flatten()(x))))
+    subject = Subject(model, PICTURES[:4])
+    assert close(subject.copy(PICTURES[:4], training=False), model(PICTURES[:4], training=False))
+    assert not {id(v) for v in subject.copy.variables} & {id(v) for v in model.variables}
+
+
+@pytest.mark.parametrize(
+    ("family", "names"),
+    [
+        ("VGG", ["block1_conv1", "block2_conv1"]),
+        ("Xception", ["block1_conv1", "block2_sepconv1"]),
+        ("ResNet", ["conv1_conv", "conv2_block1_0_bn", "conv2_block1_1_conv"]),
+        ("DenseNet", ["conv1_conv", "conv2_block1_0_bn", "conv2_block1_1_conv", "conv2_block1_concat"]),
+        ("ResNetV2", ["conv1_conv", "conv2_block1_1_conv", "conv2_block1_preact_bn"]),
+        (None, ["conv2d", "dense"]),
+    ],
+)
+def test_families_are_told_apart_by_their_layers(family, names):
+    assert _family([SimpleNamespace(name=name) for name in names])[0] == family
+
+
+def test_a_backbone_that_rescales_inside_takes_pixels():
+    base = keras.applications.MobileNetV3Small(weights=None, include_top=False, input_shape=(*SIZE, 3))
+    assert Subject(base, PICTURES[:2]).entry.expects == "raw"
+    base = keras.applications.MobileNetV3Small(
+        weights=None, include_top=False, input_shape=(*SIZE, 3), include_preprocessing=False
+    )
+    assert Subject(base, PICTURES[:2]).entry.expects == "tf"
+
+
+def test_words_that_were_adapted_to_are_copied():
+    texts = np.array([f"a film of {i % 5} hours" for i in range(40)])
+    words = layers.TextVectorization(max_tokens=20, output_sequence_length=6)
+    words.adapt(texts)
+    inner = [words, layers.Embedding(20, 4), layers.GlobalAveragePooling1D(), layers.Dense(2, activation="softmax")]
+    model = compiled(keras.Sequential([keras.Input((1,), dtype="string"), *inner]))
+    found = unchanged(model, {"train": dataset(texts, np.arange(40) % 2)})
+    assert found.empty and not [why for why in found.attrs["not_checked"].values() if "Error" in why]
+
+
+def test_what_is_no_data_is_refused():
+    model = scratch()
+    with pytest.raises(ValueError, match="model must be a keras.Model. Received: str."):
+        tl.check_recipe("model", TRAIN)
+    with pytest.raises(ValueError, match="Received: generator: to read a generator is to use it up"):
+        tl.check_recipe(model, (each for each in [TRAIN]))
+    with pytest.raises(ValueError, match="train must have a label a row. Received: 32 rows, 31 labels."):
+        tl.check_recipe(model, (TRAIN[0], TRAIN[1][1:]))
+    with pytest.raises(ValueError, match="Splits hold val and test already"):
+        tl.check_recipe(model, small_splits(), val=VAL)
+    with pytest.raises(ValueError, match="call it once: model\\(x\\[:1\\]\\)"):
+        tl.check_recipe(Classifier(vgg(), 2), TRAIN)
+
+
+def test_all_three_parts_can_come_in_a_dict():
+    found = tl.check_recipe(compiled(scratch()), {"train": TRAIN, "val": VAL, "test": VAL})
+    assert list(found["trap"]) == ["test data used for validation"]
+
+
+def test_the_text_holds_whole_sentences_and_what_was_not_checked():
+    text = tl.describe_findings(tl.check_recipe(scratch(), TRAIN, val=(TRAIN[0][:8], TRAIN[1][:8])))
+    assert "1. duplicates across splits (error)" in text and "8 of 8 rows of val stand in train too" in text
+    assert "not checked: learning rate too high (the model is not compiled)" in text
+    assert tl.describe_findings(tl.check_recipe(compiled(scratch()), TRAIN, val=VAL, test=TRAIN)).startswith("1. ")
+
+
+def test_every_check_is_small_and_says_where_it_comes_from():
+    for check in CHECKS.values():
+        assert "Source:" in inspect.getdoc(check)

@@ -140,7 +140,8 @@ def _is_val_test(one, other, shared, total):
 
 
 def _without(one, other):
-    return f"keep = [hash(r.tobytes()) not in {{hash(q.tobytes()) for q in x_{one.name}}} for r in x_{other.name}]"
+    seen = f"seen = {{row.tobytes() for row in x_{one.name}}}"
+    return f"{seen}\nkeep = [row.tobytes() not in seen for row in x_{other.name}]"
 
 
 def _alike(one, other):

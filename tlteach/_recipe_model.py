@@ -7,7 +7,7 @@ from functools import cached_property
 import keras
 import numpy as np
 
-# (family, a layer that only it has, what its backbone takes); "own": it rescales inside, or else takes the last
+# (family, a layer that tells it, what its backbone takes); "own": it rescales inside, or, without that, takes the rest
 _FAMILIES = [
     ("VGG", r"^block2_conv1$", "caffe"),
     ("ResNetV2", r"^conv2_block1_preact_bn$", "tf"),
@@ -20,7 +20,7 @@ _FAMILIES = [
     ("InceptionV3", r"^mixed0$", "tf"),
     ("NASNet", r"^stem_bn1$", "tf"),
     ("Xception", r"^block2_sepconv1$", "tf"),
-    ("EfficientNet", r"^block1a_(dwconv|project_conv)$", "own torch"),
+    ("EfficientNet", r"^block1a_(dwconv|project_conv)$", "own"),
     ("ConvNeXt", r"_stage_0_block_0_depthwise_conv$", "own torch"),
 ]
 _OWN = (keras.layers.Rescaling, keras.layers.Normalization)
@@ -184,9 +184,7 @@ def _backbone(model, fine_tuning):
     if fitting:
         return leaves(max(fitting, key=lambda f: f[:2])[2])
     if _family(every)[0]:
-        return [
-            layer for layer in every if not isinstance(layer, keras.layers.Dense) or "_pointwise_conv" in layer.name
-        ]
+        return [layer for layer in every if "_pointwise_conv" in layer.name or not _is_flat(layer)]
     frozen = [layer for layer in weighted if not layer.trainable]
     if len(weighted) > 1 and (fine_tuning or 0 < len(frozen) < len(weighted)):
         return [layer for layer in every if not _is_last(layer, model)]
@@ -195,8 +193,8 @@ def _backbone(model, fine_tuning):
 
 def _is_flat(layer):
     """Whether a layer of a flat model comes after the last feature map; ConvNeXt's Dense layers do not."""
-    shape = getattr(getattr(layer, "_inbound_nodes", [None])[0], "output_tensors", [None])[0]
-    return isinstance(layer, keras.layers.Dense) or (shape is not None and len(shape.shape) < 4)
+    made = [tensor for node in layer._inbound_nodes[:1] for tensor in node.output_tensors]
+    return isinstance(layer, keras.layers.Dense) or (bool(layer.weights) and any(len(t.shape) < 4 for t in made))
 
 
 def _is_backbone(inner, weighted):
@@ -235,7 +233,7 @@ def _entry(seen, family, takes):
         whole = isinstance(seen[begin][0], keras.layers.Rescaling) and np.ndim(seen[begin][0].scale) == 0
         if whole or family == "ConvNeXt":
             return Entry(family, "raw", seen[begin][1])
-    return Entry(family, takes.split()[1], seen[at][1])
+    return Entry(family, takes.removeprefix("own").strip() or None, seen[at][1])
 
 
 def _peak(optimizer):
@@ -307,15 +305,22 @@ def _clone(layer):
     if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
         plain = keras.Model(layer.inputs, layer.outputs, name=layer.name)
         return keras.models.clone_model(plain, clone_function=_clone, recursive=True)
-    return layer.__class__.from_config(layer.get_config())
+    settings = layer.get_config()
+    if isinstance(layer, keras.layers.TextVectorization):  # words that it adapted to are no variables
+        settings["vocabulary"] = layer.get_vocabulary(include_special_tokens=False)
+    return layer.__class__.from_config(settings)
 
 
 def _take_over(source, copy):
     """Give a copy the flags and the values, and leave alone what has not been built."""
-    for layer, other in list(zip(source._flatten_layers(), copy._flatten_layers(), strict=True)):
+    pairs = list(zip(source._flatten_layers(), copy._flatten_layers(), strict=True))
+    for layer, other in pairs:
         other.trainable = layer.trainable
     for v, w in zip(source.variables, copy.variables, strict=False):
         w.assign(v)
+    for layer, other in pairs:
+        if isinstance(layer, keras.layers.Normalization) and layer.built:
+            other.finalize_state()  # it keeps constants made of its variables
 
 
 def _final(model):

@@ -132,7 +132,7 @@ def describe_findings(findings):
     for number, row in enumerate(findings.itertuples(), 1):
         lines.append(f"{number}. {row.trap} ({row.severity})")
         lines += textwrap.wrap(f"seen: {row.evidence}", 96, initial_indent="   ", subsequent_indent="         ")
-        lines.append(f"   mend: {row.mend}")
+        lines += textwrap.indent(f"mend: {row.mend}".replace("\n", "\n      "), "   ").splitlines()
     for trap, reason in findings.attrs.get("not_checked", {}).items():
         lines.append(f"not checked: {trap} ({reason})")
     return "\n".join(lines)
