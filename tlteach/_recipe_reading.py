@@ -28,7 +28,7 @@ class Part:
         name: `"train"`, `"val"` or `"test"`.
         x, y: Inputs (an array, or a structure of them) and labels of the rows that were read.
         hashes: What tells each row's input from others.
-        again: The same on a second reading; `None` where nothing can differ.
+        again: The same on a second reading; `None` where nothing can differ, empty where it may.
         batches: Labels batch by batch, in the order in which `fit` meets them; `None` for arrays.
         complete: Whether all rows were read.
         classes: Class names, if the data know them.
@@ -141,7 +141,7 @@ def _of_split(name, split, model):
 def _of_batches(name, data):
     batched = _are_batches(data)
     pairs, complete = _one_pass(name, data, batched)
-    again, _ = _one_pass(name, data, batched)
+    again, _ = _one_pass(name, data, batched) if name != "train" else ([], True)  # training data may be random
     shapes = {tuple(leaf.shape[1:] for leaf in keras.tree.flatten(x)) for x, _ in pairs}
     if len(shapes) > 1:
         raise ValueError(f"{name} must give rows of one shape, as a model takes them. Received: {sorted(shapes)[:3]}.")

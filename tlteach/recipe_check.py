@@ -45,7 +45,7 @@ def check_recipe(model, train, *, val=None, test=None, classes=None, fine_tuning
             another kind, or can be read only once.
 
     Side effects:
-        Data sets in batches are read twice, up to 2048 rows each time.
+        Data sets in batches are read, those of validation and test twice, up to 2048 rows each time.
 
     Example:
         >>> import numpy as np, keras, tlteach as tl
