@@ -15,7 +15,7 @@ _RELATED = {"crossentropy", "ce"}  # Keras chooses by the labels
 _FULL_NAMES = {"mse": "meansquarederror", "mae": "meanabsoluteerror"}
 _COMMON = 0.75  # share of one class from which accuracy says little
 _RARE = 8.0  # times the largest class is larger than the smallest
-_ROWS_A_CLASS = 10  # so many rows for each output before a class counts as absent
+_ROWS_A_CLASS = 10  # so many rows for each class that is there before another counts as absent
 
 
 class Loss(NamedTuple):
@@ -211,7 +211,8 @@ def _count(case, span, units):
     elif names is None:
         y = as_index(case.train.y)
         missing = sorted(set(range(fits)) - set(np.unique(y).tolist())) if y is not None else []
-        if missing and len(missing) < fits - 1 and case.train.complete and len(y) >= _ROWS_A_CLASS * min(fits, 20):
+        seen = fits - len(missing)
+        if missing and len(missing) < fits - 1 and case.train.complete and len(y) >= _ROWS_A_CLASS * seen:
             evidence = f"no training row has label {', '.join(map(str, missing[:5]))}; the head has {units} outputs"
             yield Finding("warning", evidence, _dense(fits - len(missing)))
 

@@ -5,13 +5,13 @@ import textwrap
 import keras
 import pandas as pd
 
-from tlteach import _recipe_checks, _recipe_data, _recipe_head
+from tlteach import _recipe_data, _recipe_head, _recipe_pixels, _recipe_training
 from tlteach._recipe_data import Case
 from tlteach._recipe_model import Subject
 from tlteach._recipe_reading import read, same_randomness
 from tlteach._split import Splits
 
-CHECKS = {**_recipe_checks.CHECKS, **_recipe_head.CHECKS, **_recipe_data.CHECKS}
+CHECKS = {**_recipe_pixels.CHECKS, **_recipe_training.CHECKS, **_recipe_head.CHECKS, **_recipe_data.CHECKS}
 _ORDER = ("error", "warning", "hint")
 
 
