@@ -55,7 +55,7 @@ class Subject:
         built: What the flags are read from: the model itself, or else the copy.
     """
 
-    def __init__(self, model, x, fine_tuning=None):
+    def __init__(self, model, x, *, fine_tuning=None):
         self.model, self.x, self.fine_tuning = model, x, fine_tuning
         self.copy = _copy(model, x)
         if self.copy is None and not model.built:

@@ -118,7 +118,7 @@ def _is_column(data):
 
 def _of_arrays(name, data):
     x, y = keras.tree.map_structure(np.asarray, data[0]) if isinstance(data[0], dict) else np.asarray(data[0]), data[1]
-    y = np.asarray(y)
+    y = _labels(y)
     if len(first(x)) != len(y):
         raise ValueError(f"{name} must have a label a row. Received: {len(first(x))} rows, {len(y)} labels.")
     rows = min(len(y), max(1, _BYTES // max(1, sum(leaf[:1].nbytes for leaf in keras.tree.flatten(x)))))
@@ -171,7 +171,7 @@ def _one_pass(name, data, batched):
     for element in _iterate(data):
         if not isinstance(element, (tuple, list)) or len(element) < 2:
             raise ValueError(f"{name} must give (x, y). Received: elements of type {type(element).__name__}.")
-        x, y = keras.tree.map_structure(np.asarray, element[0]), np.asarray(element[1])
+        x, y = keras.tree.map_structure(np.asarray, element[0]), _labels(element[1])
         if not batched:
             x, y = keras.tree.map_structure(lambda leaf: leaf[None], x), y[None]
         pairs.append((x, y))
@@ -188,8 +188,16 @@ def _are_batches(data):
     element = next(_iterate(data), None)
     if element is None or not isinstance(element, (tuple, list)) or len(element) < 2:
         return True  # what is wrong is said on reading
-    x, y = first(keras.tree.map_structure(np.asarray, element[0])), np.asarray(element[1])
+    x, y = first(keras.tree.map_structure(np.asarray, element[0])), _labels(element[1])
     return x.ndim > 0 and y.ndim > 0 and len(x) == len(y)
+
+
+def _labels(y):
+    """Labels as an array; those of several outputs become rows that no check takes for labels."""
+    if not isinstance(y, (dict, tuple)):
+        return np.asarray(y)
+    one = np.asarray(first(y))
+    return np.full(one.shape[:1], None, object)
 
 
 def _hashes(x, rows):

@@ -88,7 +88,9 @@ def _case(model, train, val, test, *, classes, fine_tuning):
     parts = {name: read(name, data, model) for name, data in given.items() if data is not None}
     x, _ = parts["train"].sample()
     known = next((part.classes for part in parts.values() if part.classes), None)
-    return Case(Subject(model, x, fine_tuning), parts, list(classes) if classes is not None else known, groups)
+    return Case(
+        Subject(model, x, fine_tuning=fine_tuning), parts, list(classes) if classes is not None else known, groups
+    )
 
 
 def _unseen(case):
