@@ -278,7 +278,6 @@ FAULTY = {
         rescaled_before_efficientnet,
         raw_before_vgg,
         preprocessed_twice,
-        unflipped_before_vgg,
     ],
     "channel order": [flipped_before_mobilenet, unflipped_before_vgg],
     "BatchNorm moves": [batchnorm_of_the_guide],
