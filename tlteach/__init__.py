@@ -43,6 +43,7 @@ _HOMES = {
     "transferability": ["h_score", "leep", "log_me", "nce"],
     "source_ranking": ["rank_agreement", "rank_sources"],
     "similarity": ["linear_cka", "stage_similarity"],
+    "recipe_check": ["check_recipe", "describe_findings"],
     "plots": [
         "plot_by_stage",
         "plot_embedding",
