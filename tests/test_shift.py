@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import tlteach as tl
-from tlteach.shift import _kernel, _mmd_test, mmd_of
+from tlteach.shift import _area, _kernel, _mmd_test, mmd_of
 
 
 def draws(n, seed, move=0.0):
@@ -50,13 +51,23 @@ def test_domains_that_are_alike_and_that_are_not():
 
 
 def test_slices_of_patients_differ_by_chance_unless_the_patients_are_told():
+    patients, p = np.repeat(np.arange(24), 8), {"row": [], "patient": []}
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        x = random.normal(size=(24, 8))[patients] + 0.1 * random.normal(size=(192, 8))
+        for units, found in zip((np.arange(192), patients), p.values(), strict=True):
+            found.append(_mmd_test(x[:96], x[96:], units, permutations=99, random=random)[1])
+    assert max(p["row"]) < 0.05 and sum(each < 0.05 for each in p["patient"]) <= 4
+    by_row = tl.domain_shift(x[:96], x[96:], resamples=100)
+    by_patient = tl.domain_shift(x[:96], x[96:], groups=(patients[:96], patients[96:]), resamples=100)
+    assert by_row["low"] > 0.6 and by_patient["low"] < 0.5
+    assert by_patient["high"] - by_patient["low"] > 2 * (by_row["high"] - by_row["low"])
+
+
+def test_the_area_is_scikit_learns():
     random = np.random.default_rng(0)
-    patients = np.repeat(np.arange(24), 10)
-    x = random.normal(size=(24, 8))[patients] + 0.1 * random.normal(size=(240, 8))
-    a, b, groups = x[:120], x[120:], (patients[:120], patients[120:])
-    by_row, by_patient = tl.domain_shift(a, b), tl.domain_shift(a, b, groups=groups)
-    assert by_row["p_value"] < 0.01 and by_row["low"] > 0.6
-    assert by_patient["p_value"] > 0.1 and by_patient["low"] < 0.5
+    domain, scores = random.integers(0, 2, 60), random.integers(0, 9, 60)
+    assert _area(domain, scores) == pytest.approx(roc_auc_score(domain, scores))
 
 
 def test_features_one_by_one():

@@ -70,22 +70,26 @@ class BatchNormStatistics:
         return target.take(rows) if isinstance(target, Split) else np.asarray(target)[rows]
 
 
+class _Measuring(keras.layers.BatchNormalization):
+    """A BatchNorm that normalises by the batch it is given, and keeps its mean and variance."""
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=True, mask=mask)  # what the model is told does not reach it
+
+
 def _statistics(model, norms, x):
     """Mean and variance of what each BatchNorm layer is given, where those before it have theirs of `x` already."""
-    probes = {}
+    measuring = {}
 
     def copied(layer):
-        config = layer.get_config()
-        if layer.name in norms:
-            probes[layer.name] = layer.__class__.from_config({**config, "momentum": 0.0, "trainable": True})
-            return probes[layer.name]
-        return layer
+        if layer.name not in norms:
+            return layer
+        config = {**layer.get_config(), "momentum": 0.0, "trainable": True}
+        measuring[layer.name] = _Measuring.from_config(config)
+        return measuring[layer.name]
 
-    def call(op, *args, **kwargs):
-        return op(*args, **{**kwargs, "training": True}) if op.name in norms else op(*args, **kwargs)
-
-    clone = keras.models.clone_model(model, clone_function=copied, call_function=call)
-    for name, layer in probes.items():
+    clone = keras.models.clone_model(model, clone_function=copied)
+    for name, layer in measuring.items():
         layer.set_weights(model.get_layer(name).get_weights())
     clone(np.asarray(x, "float32"), training=False)  # in one batch, whose statistics replace the old ones
-    return {name: (layer.moving_mean, layer.moving_variance) for name, layer in probes.items()}
+    return {name: (layer.moving_mean, layer.moving_variance) for name, layer in measuring.items()}
