@@ -100,7 +100,8 @@ class SelfTraining:
             is forgotten.
         rounds: How often each target is labelled and learned from.
         with_source: Whether the source's labels are learned from all along, or for the first probe alone.
-        strength: Inverse L2 strength of the probes; chosen each time if `None`.
+        strength: Inverse L2 strength of the probes. Labels that a probe has given itself are separable, so without a
+            strong penalty the next probe is the same again and nothing moves.
 
     Example:
         >>> import numpy as np, tlteach as tl
@@ -119,7 +120,7 @@ class SelfTraining:
     keep: float = 0.9
     rounds: int = 1
     with_source: bool = False
-    strength: float | None = None
+    strength: float = 0.01
 
     def fit(self, source, target, *, seed=0):
         """Return a `keras.Model` from features to probabilities.
