@@ -15,8 +15,8 @@ import tlteach as tl
 ORDER = (
     "masks tables data splitting backbones costs frontends features heads entities freezing finetune learning_rates "
     "search evaluation decisions subgroups balancing calibration activation_maps occlusion compare transferability "
-    "shift adapt recipe_check recipe_sound recipe_text recipe plots plots_sound plots_text plots_evaluation report predicting "
-    "lessons cli"
+    "shift adapt recipe_check recipe_sound recipe_text recipe plots plots_sound plots_text plots_evaluation report "
+    "predicting lessons cli"
 ).split()
 # `attach_head` freezes BatchNorm, so freezing stands before heads
 ORDER.insert(ORDER.index("heads"), ORDER.pop(ORDER.index("freezing")))
