@@ -73,7 +73,7 @@ class BatchNormStatistics:
 class _Measuring(keras.layers.BatchNormalization):
     """A BatchNorm that normalises by the batch it is given, and keeps its mean and variance."""
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs, *, training=None, mask=None):
         return super().call(inputs, training=True, mask=mask)  # what the model is told does not reach it
 
 
