@@ -34,7 +34,8 @@ _HOMES = {
         "roc_curve",
         "sensitivity_specificity",
     ],
-    "subgroups": ["accuracy_by", "average_by"],
+    "subgroups": ["accuracy_by", "average_by", "worst_group"],
+    "balancing": ["balanced_rows", "group_weights"],
     "calibration": ["calibration_table", "expected_calibration_error", "scale_temperature"],
     "activation_maps": ["class_activation_maps"],
     "occlusion": ["word_evidence"],
@@ -44,6 +45,8 @@ _HOMES = {
     "source_ranking": ["rank_agreement", "rank_sources"],
     "similarity": ["linear_cka", "stage_similarity"],
     "recipe_check": ["check_recipe", "describe_findings"],
+    "shift": ["domain_shift", "feature_shift"],
+    "adapt": ["BatchNormStatistics", "Coral", "Dann", "FewLabels", "SelfTraining"],
     "plots": [
         "plot_by_stage",
         "plot_embedding",

@@ -28,7 +28,7 @@ class Rows:
 
     Args:
         x: Array `(n, features)`, float64, or float32 where speed counts more than the seventh digit.
-        truth: One-hot labels `(n, classes)`, of the same type.
+        truth: One-hot labels `(n, classes)`, of the same type; each row times its weight.
         covariance: X'X / n, also of other rows of that kind; computed from `x` if `None`.
         pool: Threads that share the rows; none if `None`.
     """
@@ -59,16 +59,17 @@ class Rows:
 def _look(x, truth, weights, slope):
     logits = x @ weights[:-1] + weights[-1]
     logits -= logits.max(1, keepdims=True)
-    right = np.sum(logits * truth, dtype="float64")
+    right, own = np.sum(logits * truth, dtype="float64"), truth.sum(1, keepdims=True)  # own: the rows' weights
     p = np.exp(logits, out=logits)
     total = p.sum(1, keepdims=True)
     p /= total
-    loss, unsure = np.log(total).sum(dtype="float64") - right, float(np.sum(p * (1 - p)))
+    loss, unsure = np.sum(own * np.log(total), dtype="float64") - right, float(np.sum(own * p * (1 - p)))
+    p *= own
     p -= truth
     return loss, unsure, np.vstack([x.T @ p, p.sum(0)]).astype("float64") if slope else 0.0
 
 
-def fit(x, y, *, strength=None, seed=0):
+def fit(x, y, *, strength=None, seed=0, weights=None):
     """Solve for the strength that is given, or for the one that predicts best what was held out.
 
     Args:
@@ -76,13 +77,17 @@ def fit(x, y, *, strength=None, seed=0):
         y: Labels `(n,)`, every one of 0 to the largest present.
         strength: Inverse L2 strength as scikit-learn counts it (half for two classes); chosen if `None`.
         seed: Seed of the folds.
+        weights: How much each row counts `(n,)`, 1 in the mean; all alike if `None`.
 
     Returns:
         Weights `(features + 1, classes)`, float64; the last row is the bias.
     """
     from threadpoolctl import threadpool_limits
 
-    rows, start = Rows(x, np.eye(y.max() + 1, dtype=x.dtype)[y]), None
+    truth = np.eye(y.max() + 1, dtype=x.dtype)[y]
+    if weights is not None:
+        truth *= weights[:, None].astype(x.dtype)
+    rows, start = Rows(x, truth), None
     # products with few columns gain nothing from the threads of NumPy and SciPy, which then wait in a busy loop
     with ThreadPoolExecutor(os.cpu_count()) as rows.pool, threadpool_limits(1, user_api="blas"):
         if strength is None:

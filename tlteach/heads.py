@@ -9,7 +9,7 @@ from tlteach.features import Features, ends_of
 from tlteach.freezing import freeze_batchnorm
 
 
-def linear_probe(features, *, with_val=False, strength=None, seed=0):
+def linear_probe(features, *, with_val=False, strength=None, seed=0, weights=None):
     """Fit a linear classifier on fixed features, to its optimum.
 
     Multinomial logistic regression on standardised features with an L2 penalty.
@@ -23,12 +23,14 @@ def linear_probe(features, *, with_val=False, strength=None, seed=0):
             `fine_tune`, which needs that split to be unseen in order to choose.
         strength: Inverse L2 strength; chosen if `None`.
         seed: Seed of the folds, or of what is held out.
+        weights: How much each picture counts in the loss `(n,)`, above 0, such as those of `group_weights`; only
+            their ratios matter. All alike if `None`.
 
     Returns:
         A `keras.Model` from features `(batch, features)` to probabilities `(batch, classes)`.
 
     Raises:
-        ValueError: If there are fewer than two classes.
+        ValueError: If there are fewer than two classes, or the weights do not fit.
 
     Example:
         >>> import numpy as np, tlteach as tl
@@ -46,11 +48,13 @@ def linear_probe(features, *, with_val=False, strength=None, seed=0):
     order = _logistic.shuffled(y, seed) if len(y) >= _logistic.MANY else np.arange(len(y))
     x, mean, scale = _standardise(x, order)
     x, basis = _rotate(x)
-    weights = _logistic.fit(x, y[order], strength=strength, seed=seed)
+    if weights is not None:
+        weights = _mean_of_one(weights, len(y))[order]
+    solution = _logistic.fit(x, y[order], strength=strength, seed=seed, weights=weights)
     kernel = np.zeros((len(mean), classes))
     bias = np.full(classes, -30.0)  # a class without an example gets no probability
-    kernel[:, seen] = (weights[:-1] if basis is None else basis @ weights[:-1]) / scale[:, None]
-    bias[seen] = weights[-1] - mean @ kernel[:, seen]
+    kernel[:, seen] = (solution[:-1] if basis is None else basis @ solution[:-1]) / scale[:, None]
+    bias[seen] = solution[-1] - mean @ kernel[:, seen]
     return _dense(kernel, bias)
 
 
@@ -65,6 +69,16 @@ def _labelled(features, with_val):
     if len(np.unique(y)) < 2:
         raise ValueError(f"a probe needs at least two classes. Received: labels of {len(np.unique(y))}.")
     return x.reshape(len(x), -1), y, classes
+
+
+def _mean_of_one(weights, count):
+    weights = np.asarray(weights, "float64")
+    if weights.shape != (count,) or not np.isfinite(weights).all() or weights.min(initial=1) <= 0:
+        raise ValueError(
+            f"weights must be {count} finite numbers above 0, one a picture. Received: shape {weights.shape}, "
+            f"least {weights.min(initial=np.inf):.3g}; leave out what should not count."
+        )
+    return weights / weights.mean()
 
 
 def _standardise(x, order):

@@ -49,6 +49,43 @@ def accuracy_by(report, column):
     return table.rename(columns={"value": "accuracy"}).sort_values("accuracy", kind="stable")
 
 
+def worst_group(report, column):
+    """Return the class and group for which a model is worst, such as the meningiomas of scanner B.
+
+    A mean over groups hides what happens within a class. The worst of many small cells looks
+    bad by chance alone, so read the interval and how many pictures it has.
+
+    Args:
+        report: `Report`.
+        column: Column of `report.predictions`.
+
+    Returns:
+        `pandas.Series`: class, the column's value, accuracy, low, high (95 % interval), n (pictures),
+        and groups (if the report has them).
+
+    Raises:
+        ValueError: If there is no such column, or pictures without a value.
+
+    Example:
+        >>> import tlteach as tl
+        >>> pets, vgg = tl.load_dataset("cats_vs_dogs", "mini"), tl.load_backbone("vgg16", "mini")
+        >>> report = tl.evaluate(tl.attach_head(vgg, 2), pets.val)
+        >>> tl.worst_group(report, "light").index.tolist()
+        ['class', 'light', 'accuracy', 'low', 'high', 'n']
+
+    Reference:
+        Sagawa et al. 2020, Distributionally robust neural networks for group shifts; lesson 12.
+    """
+    check_column(report.predictions, column)
+    values, true = report.predictions[column], report.predictions["class"]
+    right = (true == report.predictions["predicted"]).to_numpy()
+    cells = [(name, value) for name in report.classes for value in sorted(values[true == name].unique(), key=str)]
+    rows = {cell: ((true == cell[0]) & (values == cell[1])).to_numpy() for cell in cells}
+    worst = min(cells, key=lambda cell: right[rows[cell]].mean())
+    found = measured_share(report, right, rows[worst])
+    return pd.Series({"class": worst[0], column: worst[1], **found}, name="worst").rename({"value": "accuracy"})
+
+
 def average_by(report, column):
     """Make one prediction for each patient (or other group): the mean probability of its pictures.
 
