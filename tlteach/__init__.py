@@ -49,7 +49,7 @@ _HOMES = {
         "plot_seconds",
         "plot_stages",
     ],
-    "plots_sound": ["plot_spectrogram"],
+    "plots_sound": ["plot_ranges", "plot_spectrogram", "plot_spectrograms"],
     "plots_text": ["plot_word_evidence"],
     "plots_evaluation": [
         "plot_accuracy_by",
