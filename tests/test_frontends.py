@@ -246,7 +246,7 @@ def test_ranges_reach_from_the_worst_run_to_the_best():
     ax = tl.plot_ranges(pd.DataFrame(rows, columns=["way", "speakers", "accuracy"]))
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
     known = ax.containers[0]
-    np.testing.assert_allclose(known[0].get_xdata(), [0.7, 0.3])
-    np.testing.assert_allclose(known[2][0].get_segments()[0][:, 0], [0.5, 0.9])
+    np.testing.assert_allclose(np.asarray(known[0].get_xdata(), float), [0.7, 0.3])
+    np.testing.assert_allclose(np.asarray(known[2][0].get_segments()[0], float)[:, 0], [0.5, 0.9])
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["known", "unknown"]
     plt.close("all")

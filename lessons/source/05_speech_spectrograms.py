@@ -137,7 +137,9 @@ pooled = over_draws({
 tl.plot_ranges(pooled);
 
 # %% [markdown]
-# POOLTEXT
+# The word is in the *arrangement*. The mean over time says which pitches were loud, no longer when; the mean over pitch
+# says when it was loud, no longer at which pitch. Either loses a good third of the accuracy or more, and both together
+# leave next to nothing. A word and the same word backwards have the *same* mean over time:
 
 # %%
 backwards = whole.picture(seven)[:, ::-1]
@@ -213,7 +215,24 @@ tl.plot_ranges(sources.set_index("way").loc[order].reset_index());
 sources.pivot_table(index="way", columns="speakers", values="accuracy", aggfunc=["mean", "min", "max"]).loc[order].round(2)
 
 # %% [markdown]
-# SOURCESTEXT
+# **Speech is far ahead**, with no draw in common with any other: its worst beats their best. And **photographs come last,
+# behind random weights**: we were wrong about them. Why is each where it is?
+#
+# - **Speech** has had to tell 254 words apart whoever said them, through rooms and microphones. So its averages are
+#   about *words*: the features at one place have already seen most of the picture, and say in their channels what was where.
+#   An unknown speaker costs it little.
+# - **Pixels** know nothing of speech, but lose nothing: each word was stretched over the same width, so a place means
+#   much the same in all pictures. An unknown throat shifts the bands, and pixels do not forgive a shift.
+# - **Random weights** mix neighbours blindly, and then comes the average. What is left is a blurred account of how much of
+#   which texture there was, and, as the borders are padded with zeros, something of where.
+# - **Photographs** taught the same network to name a thing wherever it sits, near or far, light or dark. In a
+#   spectrogram that is the word itself. What helps with cats does harm here: *negative transfer*. (It is our
+#   explanation, and one random network is one draw; exercise 2 gives the places back.)
+# - **From scratch**: fifty pictures teach three convolutions something, and it keeps the places. See where it stands
+#   between its neighbours, and how its draws differ.
+#
+# Each does worse for unknown speakers: what was learned of a word was in part learned of a voice. The source that knows most
+# loses least. One caveat: its own words were said by the same program, in the same seven accents, with other voices.
 
 # %% [markdown]
 # ## Speaker, or accent?
@@ -264,7 +283,13 @@ mean = falls.pivot_table(index=["way", "accent"], columns="learned", values="acc
 (100 * (mean["accent known"] - mean["neither"])).unstack("way").round(1)
 
 # %% [markdown]
-# FALLTEXT
+# Not to know the *speaker* costs more than not to know the *accent* besides, and both together are what a split by
+# speaker would have called one number. Accents differ: where the rules change vowels of digits much, the fall is
+# larger, elsewhere nothing. (Three draws and 120 recordings: single points in the second table are chance.) A table that
+# holds out "an accent" without the middle column has mostly measured that the voices were new.
+#
+# The speech source falls least. But it has heard these accents in other words; what it shows is that a wide source
+# protects, not that it would understand an accent that nobody gave it.
 #
 # ## A few recordings of the new accent
 #
@@ -359,4 +384,35 @@ print(tl.claim("points that 20 recordings add, linear probe", gain["linear probe
 print(tl.claim("points that 20 recordings add, probe, then fine-tuning", gain["probe, then fine-tuning", 20], -5, 18))
 
 # %% [markdown]
-# SUMMARYTEXT
+# ## Summary
+#
+# - A spectrogram is a picture in which the place is the meaning. Averages over places lose the word, unless the features
+#   have read it before.
+# - The source should have had to ignore what you want ignored (voices) and to keep what you want kept (places).
+#   Photographs taught the opposite.
+# - Known and unknown speakers are two questions. No speaker on two sides of a split.
+# - Speaker or accent: change one, hold the other, and keep the number of labels.
+# - Set pixels and random weights beside every source. They are the bar.
+#
+# ## Try it yourself
+#
+# 1. Change the five speakers in `draw` to two, and to fifteen. Who gains most from more voices?
+# 2. Give the places back: `tl.extract_features(backbone, drawn, pooling=None)` for the three backbones, into
+#    `over_draws`. Whom does it help? And with `layer="conv3"`, where each feature has seen less of the picture?
+# 3. `tl.with_frontend(whole, tl.FrontEnd(normalise="mean_variance"))`, and `pcen`: which is best for pixels, for
+#    unknown speakers? Does the speech source mind that it learned from `loudest`?
+# 4. `tl.perturb_speed(drawn_from_whole, (0.85, 1.0, 1.17))` makes three voices of each. Learn from them with the pixels: do
+#    they replace speakers? (It wants recordings: take from `whole`.)
+# 5. Design the experiment: does a *noise* that was never heard cost more than a microphone? The table has both. What
+#    must be held fixed?
+#
+# Your own recordings: `tlteach fit FOLDER --backbone speech --groups PATTERN --out my-words`.
+#
+# ## References
+#
+# - Davis and Mermelstein 1980, *Comparison of parametric representations for monosyllabic word recognition* (mel scale).
+# - Wang et al. 2017, *Trainable frontend for robust and far-field keyword spotting* (PCEN).
+# - Palanisamy et al. 2020, *Rethinking CNN models for audio classification* (photographs as a source for sound).
+# - Kong et al. 2020, *PANNs*; Hershey et al. 2017, *CNN architectures for large-scale audio classification* (sound as one).
+# - Ko et al. 2015, *Audio augmentation for speech recognition*; Park et al. 2019, *SpecAugment*.
+# - Kumar et al. 2022, *Fine-tuning can distort pretrained features and underperform out-of-distribution*.
