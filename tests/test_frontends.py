@@ -222,3 +222,31 @@ def test_the_plot_has_seconds_and_hertz():
     ticks = dict(zip([t.get_text() for t in ax.get_yticklabels()], ax.get_yticks(), strict=True))
     assert abs(seen.hertz[round(ticks["1,000"])] - 1000) < 60
     plt.close("all")
+
+
+def test_spectrograms_side_by_side(tmp_path):
+    import matplotlib.pyplot as plt
+
+    words = tl.from_folder(speech_folder(tmp_path / "words"))
+    axes = tl.plot_spectrograms(words.train, [0, 1], titles=["one", "other"])
+    assert [ax.get_title() for ax in axes] == ["one", "other"] and [bool(ax.get_ylabel()) for ax in axes] == [
+        True,
+        False,
+    ]
+    drawn = axes[1].images[0].get_array()
+    np.testing.assert_array_equal(drawn, tl.spectrogram(words.train, 1).level)
+    plt.close("all")
+
+
+def test_ranges_reach_from_the_worst_run_to_the_best():
+    import matplotlib.pyplot as plt
+    import pandas as pd
+
+    rows = [("a", "known", 0.5), ("a", "known", 0.9), ("b", "known", 0.3), ("a", "unknown", 0.2)]
+    ax = tl.plot_ranges(pd.DataFrame(rows, columns=["way", "speakers", "accuracy"]))
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
+    known = ax.containers[0]
+    np.testing.assert_allclose(np.asarray(known[0].get_xdata(), float), [0.7, 0.3])
+    np.testing.assert_allclose(np.asarray(known[2][0].get_segments()[0], float)[:, 0], [0.5, 0.9])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["known", "unknown"]
+    plt.close("all")

@@ -90,10 +90,19 @@ def damaged(tmp_path, fault):
     if fault == "text":
         path.write_bytes(b"this is no sound at all")
         return path
-    kind = {"cut wav": "wav", "cut flac": "flac", "cut ogg": "ogg"}[fault]
+    if fault == "opposites":
+        return write(path, np.stack([spoken(1), -spoken(1)], 1))
+    kind = fault.split()[1]
     path = write(tmp_path / f"a.{kind}", spoken(1, 2.0))
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
+    middle = len(data) // 2
+    changed = {
+        "cut": data[:middle],
+        "headed": data[:24],
+        "flipped": data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :],
+        "holed": data[:400] + bytes(600) + data[1000:],
+    }
+    path.write_bytes(changed[fault.split()[0]])
     return path
 
 
@@ -102,19 +111,54 @@ FAULTS = {
     "constant": "^silent$",
     "short": "^too short: 0.013 of at least 0.05 seconds$",
     "nan": "^holds values that are no numbers$",
-    "no frames": "^too short: 0.000",
+    "no frames": "^holds no sound$",
     "empty": "^empty file$",
     "text": r"^cannot be read as a sound \(",
     "cut wav": "^breaks off: ",
     "cut flac": "^(breaks off: |cannot be read as a sound)",
     "cut ogg": "^breaks off: the last page is missing$",
+    "cut mp3": r"^(breaks off: \d+ of 16000 samples|cannot be read as a sound)",
+    "headed wav": r"^cannot be read as a sound \(",
+    "headed mp3": r"^cannot be read as a sound \(",
+    "flipped flac": r"^cannot be read as a sound \(",
+    "flipped ogg": r"^damaged: the checksum of the page at byte \d+ is another$",
+    "holed ogg": r"^damaged: ",
+    "holed mp3": r"^breaks off: \d+ of 16000 samples$",
+    "opposites": "^silent when its channels are averaged: they are each other's opposites$",
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_has_its_sentence(tmp_path, fault):
-    with pytest.raises(ValueError, match=FAULTS[fault]):
+    with pytest.raises(ValueError, match=FAULTS[fault]) as told:
         recognise(damaged(tmp_path, fault))
+    assert "<" not in str(told.value) and " object at " not in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM"])
+def test_every_kind_of_wav_file(tmp_path, kind):
+    samples = decode_samples(write(tmp_path / "a.wav", spoken(1), subtype=kind))
+    assert np.corrcoef(samples[: RATE // 2], spoken(1))[0, 1] > 0.98
+
+
+def test_an_mp3_file_with_a_tag_before_its_sound(tmp_path):
+    path = write(tmp_path / "a.mp3", spoken(1, rate=44100), 44100)
+    plain = decode_samples(path)
+    path.write_bytes(b"ID3\x03\0\0\0\0\x02\0" + bytes(256) + path.read_bytes())
+    np.testing.assert_array_equal(decode_samples(path), plain)
+
+
+def test_a_file_under_another_formats_name_is_read_for_what_it_is(tmp_path):
+    flac = write(tmp_path / "a.flac", spoken(1))
+    flac.rename(tmp_path / "a.wav")
+    np.testing.assert_allclose(decode_samples(tmp_path / "a.wav"), spoken(1), atol=1e-4)
+
+
+def test_suffixes_in_capitals_are_sounds_too(tmp_path):
+    root = speech_folder(tmp_path / "words")
+    for path in list(root.rglob("ann_*.wav")):
+        path.rename(path.with_suffix(".WAV"))
+    assert sum(part.num_examples for part in tl.from_folder(root).parts().values()) == 30
 
 
 def test_a_missing_file(tmp_path):

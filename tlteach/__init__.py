@@ -60,7 +60,7 @@ _HOMES = {
         "plot_seconds",
         "plot_stages",
     ],
-    "plots_sound": ["plot_spectrogram"],
+    "plots_sound": ["plot_ranges", "plot_spectrogram", "plot_spectrograms"],
     "plots_text": ["plot_word_evidence"],
     "plots_sources": ["plot_benefits", "plot_ranking", "plot_similarity"],
     "plots_evaluation": [

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import os
+import re
+import zlib
 from dataclasses import dataclass, field
 from math import gcd
 from pathlib import Path
@@ -16,6 +18,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SHORTEST = 0.05  # seconds
 SILENT = 1e-4  # of full scale: no sample reaches it
 _CLIPPED = 0.002  # share of the samples in runs at the largest value from which on a recording is distorted
+_TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _UNKNOWN = 0x7FFFF000  # a length in a WAV file's header from which on it says: written into a pipe, not known
 
 
@@ -101,9 +104,14 @@ def _read(source):
             promised, rate = file.frames, file.samplerate
             sound = file.read(dtype="float32", always_2d=True)
     except Exception as error:
-        raise ValueError(f"cannot be read as a sound ({str(error)[:120]})") from error
+        raise ValueError(f"cannot be read as a sound ({_reason(error)})") from error
     _check_sound(sound, rate, promised)
     return sound, rate, data
+
+
+def _reason(error):
+    """What the decoder said, without the names of its own objects."""
+    return re.sub(r"Error (opening <.*?>)?\s*: *", "", str(error))[:120].strip().rstrip(".")
 
 
 def _bytes(path):
@@ -124,27 +132,47 @@ def _check_whole(data):
             if kind == b"data" and size < _UNKNOWN and place + 8 + size > len(data):
                 raise ValueError(f"breaks off: {len(data) - place - 8} of {size} bytes of sound")
             place += 8 + size + size % 2
-    if data[:4] == b"OggS" and not _ends(data, data.rfind(b"OggS")):
-        raise ValueError("breaks off: the last page is missing")
+    if data[:4] == b"OggS":
+        _check_pages(data)
 
 
-def _ends(data, page):
-    """Whether an Ogg page is a stream's last, and whole."""
-    header = data[page : page + 27]
-    table = data[page + 27 : page + 27 + (header[26] if len(header) == 27 else 0)]
-    return len(header) == 27 and bool(header[5] & 4) and len(data) >= page + 27 + len(table) + sum(table)
+def _check_pages(data):
+    """Raise if an Ogg file lacks its last page, or a page's checksum is another: decoders leave such pages out."""
+    place, last = 0, False
+    while not last:
+        header = data[place : place + 27]
+        if header and not b"OggS".startswith(header[:4]):
+            raise ValueError(f"damaged: no page begins at byte {place}, where one must")
+        table = data[place + 27 : place + 27 + (header[26] if len(header) == 27 else 0)]
+        page = data[place : place + 27 + len(table) + sum(table)]
+        if len(header) < 27 or len(table) < header[26] or len(page) < 27 + len(table) + sum(table):
+            raise ValueError("breaks off: the last page is missing")
+        if _page_sum(page) != int.from_bytes(page[22:26], "little"):
+            raise ValueError(f"damaged: the checksum of the page at byte {place} is another")
+        place, last = place + len(page), bool(header[5] & 4)
+
+
+def _page_sum(page):
+    """The checksum of an Ogg page: zlib's polynomial with the bits the other way round, from 0 (RFC 3533)."""
+    turned = (page[:22] + bytes(4) + page[26:]).translate(_TURNED)
+    value = zlib.crc32(turned, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{value:032b}"[::-1], 2)
 
 
 def _check_sound(sound, rate, promised):
     if 0 < promised < 2**62 and len(sound) < promised:
         raise ValueError(f"breaks off: {len(sound)} of {promised} samples")
+    if not len(sound):
+        raise ValueError("holds no sound")
     if len(sound) < SHORTEST * rate:
         raise ValueError(f"too short: {len(sound) / rate:.3f} of at least {SHORTEST} seconds")
     if not np.isfinite(sound).all():
         raise ValueError("holds values that are no numbers")
+    if np.abs(sound - sound.mean(axis=0)).max() < SILENT:
+        raise ValueError("silent")
     mixed = sound.mean(axis=1)
     if np.abs(mixed - mixed.mean()).max() < SILENT:
-        raise ValueError("silent")
+        raise ValueError("silent when its channels are averaged: they are each other's opposites")
 
 
 def _is_clipped(sound):
