@@ -1,3 +1,7 @@
-"""A lesson's source is run as its notebook: not imported a second time in search of doctests."""
+"""Which lessons are run as tests: the learner's notebooks.
 
-collect_ignore = ["source"]
+A source is run as its notebook, not imported a second time in search of doctests; a notebook with
+solutions differs from the learner's in its exercises alone, and `tests/test_exercises.py` runs those.
+"""
+
+collect_ignore = ["source", "solutions"]

@@ -16,7 +16,7 @@ ORDER = (
     "masks tables data splitting backbones costs frontends features heads entities freezing finetune learning_rates "
     "search evaluation decisions subgroups calibration activation_maps occlusion compare transferability adapt "
     "recipe_check recipe_sound recipe_text recipe plots plots_sound plots_text plots_evaluation report predicting "
-    "lessons cli"
+    "environment checking notebooks lessons cli"
 ).split()
 # `attach_head` freezes BatchNorm, so freezing stands before heads
 ORDER.insert(ORDER.index("heads"), ORDER.pop(ORDER.index("freezing")))

@@ -60,6 +60,8 @@ _HOMES = {
         "plot_precision_recall",
         "plot_roc",
     ],
+    "environment": ["versions"],
+    "checking": ["check", "hint"],
     "lessons": ["claim", "save_results"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
