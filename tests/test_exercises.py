@@ -30,10 +30,10 @@ class Hostile:
 
 STRANGE = [
     None, ..., "", "?", float("nan"), float("inf"), [], {}, set(), object(), lambda: 1, lambda *_: ...,
-    lambda *_: 1 / 0, print, "x" * 100_000, "1.2.3", b"conv5", True, 10**400, 1j, -1, [[], [1]], [..., 1], {"a": ...}, {1: {2: 3}},
-    range(3), pd.DataFrame(), pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}), pd.Series([1.0, 2.0]),
-    np.array(["a"]), np.zeros((0, 3)), np.ones((2, 2, 2)), np.datetime64("2024-01-01"), Hostile(), [Hostile()], Hostile, int, tl,
-    Exception("x"), {"seeds": Hostile()}, iter([1]),
+    lambda *_: 1 / 0, print, "x" * 100_000, "1.2.3", b"conv5", True, 10**400, 1j, -1, [[], [1]], [..., 1],
+    {"a": ...}, {1: {2: 3}}, range(3), pd.DataFrame(), pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}),
+    pd.Series([1.0, 2.0]), np.array(["a"]), np.zeros((0, 3)), np.ones((2, 2, 2)), np.datetime64("2024-01-01"),
+    Hostile(), [Hostile()], Hostile, int, tl, Exception("x"), {"seeds": Hostile()}, iter([1]),
 ]  # fmt: skip
 
 

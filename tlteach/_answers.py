@@ -132,7 +132,9 @@ class Word:
         if isinstance(answer, (list, tuple, set)) or not isinstance(answer, (str, int, float, np.number)):
             raise Unfit(f"{self._asked()}. Received: {shortly(answer)}.")
         said = plain(answer)
-        found = [name for name, ways in self._ways().items() if said in ways] or self._within(said)
+        found = [name for name, ways in self._ways().items() if {said, said.replace(" ", "")} & ways] or self._within(
+            said
+        )
         if len(found) != 1:
             raise Unfit(f"{self._asked()}. Received: {shortly(answer)}.")
         return found[0]
@@ -150,6 +152,8 @@ class Word:
         return {name: own | {each.replace(" ", "") for each in own} for name, own in ways.items()}
 
     def _asked(self):
+        if len(self.options) > 20:
+            return f"the answer must be a name such as {next(iter(self.options))!r}"
         return f"the answer must be one of {', '.join(map(str, self.options))}, as a string"
 
     def difference(self, value, right):

@@ -165,7 +165,7 @@ def _set_up(path):
 
 def _quiz(path, number):
     """The quiz's cells, where a lesson has one: beside the sources' folder, or in it when installed."""
-    places = (path.parent.parent / "quizzes", path.parent / "quizzes", path.parent.parent / "_quizzes")
+    places = (path.parent.parent / "quizzes", path.parent.parent / "_quizzes")
     if not any((place / f"{number}.toml").exists() for place in places):
         return []
     return [_made("markdown", "## Quiz"), _made("code", f'tl.quiz("{number}")')]
@@ -200,8 +200,10 @@ def _gap(found, cell):
     for node in ast.parse(found["code"]).body:
         if isinstance(node, ast.FunctionDef) and node.name in used:
             gaps[node.name] = f"def {node.name}({ast.unparse(node.args)}):\n    return ...\n"
-        elif isinstance(node, ast.Assign):
+        elif not isinstance(node, ast.FunctionDef):
             gaps |= {name.id: f"{name.id} = ..." for name in ast.walk(node) if _is_stored(name) and name.id in used}
+    if not gaps:
+        raise ValueError(f"a solution must give the check a name. Received: {cell.source!r}.")
     return "\n".join(gaps.values())
 
 
