@@ -20,6 +20,10 @@ def shortly(thing):
     try:
         if isinstance(thing, str):
             text = repr(thing[:80])
+        elif isinstance(thing, (float, np.number)):
+            text = f"{thing:.4g}"
+        elif type(thing) is np.ndarray and thing.size <= 12:
+            text = str(thing.tolist())
         elif getattr(thing, "shape", ()) and type(thing).__name__ in ("DataFrame", "Series", "ndarray"):
             text = f"{type(thing).__name__} of shape {tuple(thing.shape)}"
         else:
@@ -79,6 +83,9 @@ class Number:
         return self._of_array(np.asarray(list(answer) if isinstance(answer, (set, frozenset)) else answer))
 
     def _of_text(self, text):
+        parts = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
+        if parts and int(parts[2]):
+            return int(parts[1]) / int(parts[2])
         found = re.fullmatch(r"([-+−]?)\s*(\d[\d.,]*(?:e[-+]?\d+)?|\.\d+)\s*[^\d]{0,30}", text.strip(), re.I)
         digits = found and re.sub(r",(?=\d{3}(?:\D|$))", "", found[2]).replace(",", ".").rstrip(".")
         if not found or digits.count(".") > 1:
@@ -127,6 +134,8 @@ class Word:
         inside = None if isinstance(answer, str) else members(answer)
         if inside is not None and len(inside) == 1:
             (answer,) = inside
+        elif inside:
+            raise Unfit(f"{self._asked()}, one of them, and this holds {len(inside)}.")
         if isinstance(answer, bytes):
             answer = answer.decode(errors="replace")
         if isinstance(answer, (list, tuple, set)) or not isinstance(answer, (str, int, float, np.number)):
@@ -154,7 +163,7 @@ class Word:
     def _asked(self):
         if len(self.options) > 20:
             return f"the answer must be a name such as {next(iter(self.options))!r}"
-        return f"the answer must be one of {', '.join(map(str, self.options))}, as a string"
+        return f"the answer must be one of {', '.join(map(repr, self.options))}"
 
     def difference(self, value, right):
         return None if value == right else f"It is not {value}."
@@ -174,6 +183,10 @@ class Names:
 
     def read(self, answer):
         found = members(answer)
+        if isinstance(answer, str) and set(plain(answer)) <= {plain(each) for each in self.options}:
+            found = list(plain(answer))  # letters without commas: "BCE"
+        if isinstance(answer, (int, float)) and not isinstance(answer, bool):
+            found = [answer]
         if found is None:
             raise Unfit(f"a list of names is asked for. Received: {shortly(answer)}.")
         if not found:
@@ -319,6 +332,8 @@ class Function:
     def difference(self, value, right):
         for case in self.cases:
             got, wanted = self.call(value, case), self.call(right, case)
+            if isinstance(wanted, float) and wanted and equal(got, 100 * wanted, 1e-4):
+                return "The right number in per cent, and a share of 1 is asked for."
             if not equal(got, wanted, self.tolerance):
                 return f"For {_said(case)} it gives {shortly(got)} and should give {shortly(wanted)}."
         return None

@@ -298,10 +298,10 @@ tl.check("01.1", labels)
 # %% [markdown]
 # ### Exercise 01.2: What may move
 #
-# Fine-tuning lets `block5` and the head move. How many *weights* (single numbers) is that?
+# Fine-tuning lets `block5` and the head move. In the mini size, how many *weights* (single numbers) is that?
 
 # %%
-model = tl.attach_head(tl.load_backbone("vgg16"), 2)
+model = tl.attach_head(tl.load_backbone("vgg16", "mini"), 2)
 # solution: freeze all but two stages, then look at the table of stages
 tl.freeze(model, ["block5", "head"])
 weights = tl.trainable_table(model)["trainable"].sum()

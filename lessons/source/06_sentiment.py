@@ -33,7 +33,7 @@ import tlteach as tl
 threadpool_limits(1)  # scikit-learn's threads only wait for each other on problems this small
 keras.utils.set_random_seed(0)
 
-# %% tags=["needed"]
+# %%
 bert = tl.load_backbone("bert")
 twin = tl.load_backbone("bert", weights=None)  # the same network, and it has read nothing
 bert
@@ -493,12 +493,13 @@ print(tl.claim("pairs that BERT turns around, of 8", turned["BERT"], 0, 4))
 #
 # ### Exercise 06.1: Cut to pieces
 #
-# Which of these words does our BERT cut into the *most* pieces? Guess before you ask the tokenizer.
+# Which of these words does the mini BERT cut into the *most* pieces? Guess before you ask the tokenizer.
 
 # %%
+mini_tokenizer = tl.load_backbone("bert", "mini").tokenizer
 candidates = ["cinematography", "straightforward", "misunderstandings", "unforgettable", "thermostat", "disappointing"]
 # solution: a word
-finest_cut = max(candidates, key=lambda word: len(bert.tokenizer.pieces(word)))
+finest_cut = max(candidates, key=lambda word: len(mini_tokenizer.pieces(word)))
 # end
 tl.check("06.1", finest_cut)
 

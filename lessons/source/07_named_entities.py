@@ -289,15 +289,15 @@ print(tl.claim("fine-tuned above the probe on the word alone", mean["BERT"] - at
 #
 # ### Exercise 07.1: Labels on pieces
 #
-# The backbone cuts `Zbigniew left Krakow` into the pieces below. Which target has each piece? A label is its place in `names`, and
+# The mini BERT cuts `Zbigniew left Krakow` into the pieces below. Which target has each piece? A label is its place in `names`, and
 # -1 is masked.
 
 # %%
 names = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 cut = ["[CLS]", "z", "##bi", "##gn", "##iew", "left", "kr", "##ako", "##w", "[SEP]"]
 # solution: a list of ten numbers
-_, aligned, _ = tl.align_labels(bert.tokenizer, [["Zbigniew", "left", "Krakow"]], labels=[["B-PER", "O", "B-LOC"]], classes=names)
-on_pieces = aligned[0].tolist()
+labels_left = iter(["B-PER", "O", "B-LOC"])
+on_pieces = [-1 if piece.startswith(("##", "[")) else names.index(next(labels_left)) for piece in cut]
 # end
 tl.check("07.1", on_pieces)
 

@@ -1,6 +1,6 @@
 """Checks of lesson 01, A first transfer."""
 
-from tlteach._answers import Number, Row, Table, Word
+from tlteach._answers import Names, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 
 _BENEFITS = {"start": Number(0.06, "points"), "slope": Number(0.06, "times"), "asymptote": Number(0.06, "points")}
@@ -130,26 +130,30 @@ EXERCISES = [
     ),
     Exercise(
         "01.4",
-        Row(2),
-        right=lambda labels: set(labels) == {40, 160},
-        accepts=[[40, 160], (160, 40), "40, 160", ["40", "160"]],
+        Names({str(n): [f"{n}.0", f"{n} labels"] for n in (10, 40, 160, 640)}),
+        right=["40", "160"],
+        accepts=[[40, 160], (160.0, 40.0), "40, 160", ["40", "160"], {40, 160}, "40 and 160 labels"],
         mistakes=[
             Mistake(
-                [[10, 40], [10, 160]],
+                [[10, 40, 160, 640]],
+                "All four gain on average. But at two of them a seed loses: with other labels the answer may be the opposite.",
+                when=lambda given: len(given) == 4,
+            ),
+            Mistake(
+                [[10, 40], [10, 160], [10, 40, 160]],
                 "At 10 labels the mean gain is above zero, but two of five seeds lose: one run with other labels may say the opposite.",
-                when=lambda labels: 10 in labels,
+                when=lambda given: "10" in given,
             ),
             Mistake(
-                [[40, 640], [160, 640]],
+                [[40, 640], [160, 640], [640]],
                 "At 640 labels one seed of five loses, and one gains much: the mean hangs on it.",
-                when=lambda labels: 640 in labels,
+                when=lambda given: "640" in given,
             ),
             Mistake(
-                [[3, 5], [0, 1], [1, 2]],
-                "The counts of labels are asked for, such as 10, not places in the table.",
-                when=lambda labels: max(labels) < 10,
+                [[160], 40],
+                "That is one of two. Overlapping bands do not matter; in which other column does every row gain?",
+                when=lambda given: len(given) == 1,
             ),
-            Mistake([[160, 160], [40, 40]], "You named one of them twice.", when=lambda labels: labels[0] == labels[1]),
         ],
         otherwise="Name the two columns of the table in which every seed gains.",
         hints=(

@@ -103,10 +103,10 @@ EXERCISES = [
                 "A single piece: film reviews say it often. What do they seldom speak of?",
             ),
         ],
-        otherwise="Ask `bert.tokenizer.pieces(word)` of each, and count.",
+        otherwise="Ask `mini_tokenizer.pieces(word)` of each, and count.",
         hints=(
             "The pieces were learned from film reviews. Which word has no business there?",
-            "`max(words, key=lambda word: len(bert.tokenizer.pieces(word)))`",
+            "`max(words, key=lambda word: len(mini_tokenizer.pieces(word)))`",
         ),
         note="Five pieces of which none means anything: what the source has not read, it has to spell.",
     ),
