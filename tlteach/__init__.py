@@ -72,6 +72,8 @@ _HOMES = {
         "plot_precision_recall",
         "plot_roc",
     ],
+    "environment": ["versions"],
+    "checking": ["check", "hint"],
     "lessons": ["claim", "save_results"],
     "quizzes": ["quiz"],
 }

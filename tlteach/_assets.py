@@ -1,6 +1,8 @@
 """Where things lie: what ships with the package, and what it keeps on disk."""
 
 import os
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import platformdirs
@@ -29,6 +31,15 @@ def weights_file(name, source=None):
         source: `"speech"`, or `None` for photographs.
     """
     return _PACKAGE / "weights" / f"{name}{f'_{source}' if source else ''}_mini.weights.h5"
+
+
+def repository():
+    """Return the project's address on the web, as `pyproject.toml` has it; without a checkout, as the wheel has it."""
+    file = _PACKAGE.parent / "pyproject.toml"
+    if file.exists() and not (_PACKAGE / "_lessons").exists():
+        return tomllib.loads(file.read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+    urls = dict(each.split(", ", 1) for each in metadata.metadata("tlteach").get_all("Project-URL"))
+    return urls["Repository"]
 
 
 def cache_dir():

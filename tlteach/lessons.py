@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from tlteach._alt import page_of
 from tlteach._assets import check_size, default_size, shipped, write_beside
+from tlteach.notebooks import read_light, read_source
 
 
 class LessonFailed(Exception):
@@ -71,33 +73,32 @@ def run_lesson(number, *, size=None, out="tlteach-out"):
     return [*left, out / f"{stem}.results.json"]
 
 
+def run_light(number):
+    """Run the light cells of a lesson: what its exercises need, each gap and solution, quiz and versions.
+
+    Args:
+        number: Such as `"01"`.
+
+    Returns:
+        A notebook node with outputs, in mini size.
+
+    Raises:
+        ValueError: If there is no such lesson.
+        LessonFailed: If a cell raised an error.
+    """
+    lesson = _find(number)
+    notebook = read_light(lesson.source)
+    with tempfile.TemporaryDirectory() as folder:
+        _execute(notebook, folder, {"TLTEACH_SIZE": "mini"}, title=f"exercises {lesson.number}")
+    return _without_noise(notebook)
+
+
 def _find(number):
     lessons = {lesson.number: lesson for lesson in list_lessons()}
     key = str(number).zfill(2)[:2]
     if key not in lessons:
         raise ValueError(f"lesson must be one of {', '.join(lessons)}. Received: {number!r}.")
     return lessons[key]
-
-
-def read_source(path):
-    """Make the notebook of a lesson's source.
-
-    Args:
-        path: A percent-format Python file.
-
-    Returns:
-        A notebook node without outputs; cell ids are numbers, so that the same source gives the same file.
-    """
-    import jupytext
-
-    notebook = jupytext.read(path)
-    for index, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{index:03d}"
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
-    return notebook
 
 
 def _execute(notebook, folder, environment, *, title):

@@ -1,8 +1,11 @@
 """Make the notebooks of the lessons from their sources, run in mini size, with small outputs.
 
+For each lesson two are made: the learner's, with gaps, and the one with the solutions. The lesson is
+run once, and its exercises by themselves: `lessons/solutions` has the outputs of both.
+
 python tools/make_lessons.py          # all
 python tools/make_lessons.py 01
-python tools/make_lessons.py 01 --text    # nothing is run: the text alone is taken over
+python tools/make_lessons.py 01 --text    # text and exercises alone are made anew: other code keeps its outputs
 """
 
 import os
@@ -12,7 +15,8 @@ from pathlib import Path
 import nbformat
 import typer
 
-from tlteach.lessons import list_lessons, read_source, run_lesson
+from tlteach.lessons import list_lessons, read_source, run_lesson, run_light
+from tlteach.notebooks import read_solutions
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 
@@ -23,30 +27,57 @@ def run(lesson):
         return nbformat.read(run_lesson(lesson.number, size="mini", out=out)[0], as_version=4)
 
 
-def reworded(lesson, target):
-    """Return the notebook as it was run, with the source's text; its code must be the same."""
-    made, source = nbformat.read(target, as_version=4), read_source(lesson.source)
-    codes = [cell for cell in made.cells if cell.cell_type == "code"]
-    if [cell.source for cell in codes] != [cell.source for cell in source.cells if cell.cell_type == "code"]:
-        raise SystemExit(f"{target.name} was run with other code: make it without --text.")
-    left = iter(codes)
-    made.cells = [next(left) if cell.cell_type == "code" else cell for cell in source.cells]
-    return made
+def outputs_of(notebook):
+    """The outputs of each code cell of a notebook that was run, by the cell's source."""
+    return {cell.source: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
+
+
+def filled(notebook, outputs):
+    """Give a made notebook its cells' outputs; end if one of its cells was not run."""
+    codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(codes, 1):
+        if cell.source not in outputs:
+            raise SystemExit(f"this cell was not run: make the lesson without --text.\n\n{cell.source}")
+        cell.execution_count, cell.outputs = number, [numbered(each, number) for each in outputs[cell.source]]
+    return notebook
+
+
+def numbered(output, number):
+    """A copy of an output with its cell's number."""
+    output = output.copy()
+    if "execution_count" in output:
+        output["execution_count"] = number
+    return output
+
+
+def write(notebook, target):
+    """Write a notebook beside its place and rename it."""
+    target.parent.mkdir(exist_ok=True)
+    beside = target.with_suffix(".beside")
+    nbformat.write(notebook, beside)
+    os.replace(beside, target)
+    print(target)
 
 
 def main(
     numbers: list[str] = typer.Argument(None, help="Such as 01; all if none is given."),
-    text: bool = typer.Option(False, help="Run nothing: take the text over into notebooks that were run."),
+    text: bool = typer.Option(False, help="Run the exercises alone; other code keeps its outputs."),
 ):
     for lesson in list_lessons():
         if numbers and lesson.number not in numbers:
             continue
         target = LESSONS / f"{lesson.source.stem}.ipynb"
-        notebook = reworded(lesson, target) if text else run(lesson)
-        beside = target.with_suffix(".beside")
-        nbformat.write(notebook, beside)
-        os.replace(beside, target)
-        print(target)
+        ran = nbformat.read(target, as_version=4) if text else run(lesson)
+        light = outputs_of(run_light(lesson.number))
+        # the lesson's own outputs where there are any, but for what can be made anew in seconds
+        outputs = light | {source: found for source, found in outputs_of(ran).items() if not is_made_anew(source)}
+        write(filled(read_source(lesson.source), outputs), target)
+        write(filled(read_solutions(lesson.source), outputs), LESSONS / "solutions" / target.name)
+
+
+def is_made_anew(source):
+    """Whether a cell's output is taken from the light run: exercises, quiz, versions."""
+    return any(line.startswith(("tl.check(", "tl.quiz(", "tl.versions(")) for line in source.splitlines())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@
 # `TLTEACH_SIZE=full` the same cells use ImageNet weights and real photographs; that wants
 # a GPU.
 
-# %%
+# %% tags=["needed"]
 import time
 
 import keras
@@ -32,7 +32,7 @@ import tlteach as tl
 # Two classes, three splits. We *learn* from the training split, *choose* with the
 # validation split, and look at the test split only to report.
 
-# %%
+# %% tags=["needed"]
 pets = tl.load_dataset("cats_vs_dogs")
 pets
 
@@ -232,7 +232,7 @@ print(tl.claim("points that fine-tuning adds to the probe at 160 labels", tuned[
 # guesses. Our explanation: it would have to find out what an edge, fur or an ear is, *and* which of
 # them tell cats from dogs, while colour, background and light say nothing about the class in these
 # pictures; the backbone brings the first part along. (It is a smaller network too, and its
-# validation has few pictures to choose an epoch by. Exercise 1 separates weights from architecture.)
+# validation has few pictures to choose an epoch by. Exercise 01.5 separates weights from architecture.)
 #
 # **And about few labels.** The gain is *smallest* with ten: eight to learn from make even good
 # features unreliable, and it matters much which eight you happen to label.
@@ -276,14 +276,86 @@ pd.concat(tables, keys=traits) if tables else seen.groupby("class")["wrong"].mea
 # - With few labels: frozen features and a solved probe. It is also the fastest way.
 # - Transfer has three benefits: start, slope, asymptote. Say which one you mean.
 # - One run is an anecdote, and so are six pictures. Draw the spread, count.
+
+# %% [markdown]
+# ## Exercises
 #
-# ## Try it yourself
+# Put your answer in place of `...` and run the cell; it says what it thinks of it. `tl.hint("01.1")` helps.
 #
-# 1. Load the backbone with `weights=None`: the random twin. How much of the gain is the
-#    architecture, and how much what was learned?
-# 2. Score features of an earlier stage: `f = extract_features(vgg, few, layer="block3")`, then
-#    `linear_probe(f).predict(f.val.x).argmax(1)` against `f.val.y`. (To *choose* a stage, ask validation.)
-# 3. Use your own folder: `tlteach fit FOLDER --out my-model`.
+# ### Exercise 01.1: How many labels to buy
+#
+# A quarter of the labels is set aside for validation. With `few = tl.subset(pets, 160)` you pay for 160, and learn from
+# 120. Change this number: how many must you pay for to learn from exactly 60?
+
+# %%
+# solution: how many labels in all?
+labels = 80
+# end
+few = tl.subset(pets, 160 if labels is ... else labels)
+print(few.train.num_examples, "to learn from,", few.val.num_examples, "to choose by")
+tl.check("01.1", labels)
+
+# %% [markdown]
+# ### Exercise 01.2: What may move
+#
+# Fine-tuning lets `block5` and the head move. In the mini size, how many *weights* (single numbers) is that?
+
+# %%
+model = tl.attach_head(tl.load_backbone("vgg16", "mini"), 2)
+# solution: freeze all but two stages, then look at the table of stages
+tl.freeze(model, ["block5", "head"])
+weights = tl.trainable_table(model)["trainable"].sum()
+# end
+tl.check("01.2", weights)
+
+# %% [markdown]
+# ### Exercise 01.3: The three benefits of another lab
+#
+# Another lab reports these test accuracies, means over ten seeds. Read off the three benefits: `start` and `asymptote` in
+# points, and `slope`: how many times fewer labels does transfer need to reach what scratch reaches with 1,000?
+
+# %%
+lab = pd.DataFrame({"scratch": [0.50, 0.70, 0.90], "transfer": [0.62, 0.90, 0.92]}, index=[10, 100, 1000])
+# solution: {"start": ?, "slope": ?, "asymptote": ?}
+gained = 100 * (lab["transfer"] - lab["scratch"])
+reaches = lab.index[lab["transfer"] >= lab["scratch"][1000]][0]
+benefits = {"start": gained[10], "slope": 1000 / reaches, "asymptote": gained[1000]}
+# end
+tl.check("01.3", benefits)
+
+# %% [markdown]
+# ### Exercise 01.4: Which gains would you bet on?
+#
+# The gain of a transfer over scratch, in points; a row is a seed, a column a number of labels. Both ways got the same
+# labels. At which *two* numbers of labels does transfer win with every seed?
+
+# %%
+gains = pd.DataFrame({10: [9, -2, 6, -1, 5], 40: [3, 2, 5, 1, 4], 160: [12, 9, 15, 8, 11], 640: [14, 1, 2, -3, 1]})
+# solution: a list of two numbers of labels
+surely = gains.columns[(gains > 0).all()].tolist()
+# end
+tl.check("01.4", surely)
+
+# %% [markdown]
+# ### Exercise 01.5: Design the experiment
+#
+# How much of the gain of frozen VGG16 features is the *architecture*, and how much is what was *learned*? Choose what to run
+# beside the pretrained, frozen VGG16: `"small network"`, `"random twin, frozen"`, `"random twin, fine-tuned"` or
+# `"pretrained, fine-tuned"` (the random twin is VGG16 with `weights=None`); with `"the same"` labels or `"others"`; with how many
+# seeds.
+
+# %%
+# solution: {"beside it": "?", "labels": "?", "seeds": ?}
+plan = {"beside it": "random twin, frozen", "labels": "the same", "seeds": 5}
+# end
+tl.check("01.5", plan)
+
+# %% [markdown]
+# ### Further
+#
+# - Score features of an earlier stage: `f = extract_features(vgg, few, layer="block3")`, then
+#   `linear_probe(f).predict(f.val.x).argmax(1)` against `f.val.y`. (To *choose* a stage, ask validation.)
+# - Use your own folder: `tlteach fit FOLDER --out my-model`.
 #
 # ## References
 #

@@ -15,7 +15,7 @@
 # `TLTEACH_SIZE=full` the same cells use ImageNet weights and real photographs; that wants
 # a GPU.
 
-# %%
+# %% tags=["needed"]
 import tempfile
 import time
 from pathlib import Path
@@ -39,7 +39,7 @@ threadpool_limits(1);  # scikit-learn's threads only wait for each other on prob
 # We use about 1,200 training pictures throughout: some to learn from, the others to judge by.
 # The test split stays shut until the end.
 
-# %%
+# %% tags=["needed"]
 pets = tl.load_dataset("cats_vs_dogs")
 pictures = pets.train.take(range(0, pets.train.num_examples, max(1, pets.train.num_examples // 1200)))
 vgg = tl.load_backbone("vgg16")
@@ -348,7 +348,7 @@ print(tl.claim("brightness: points that pretraining adds at block5", gain["brigh
 # probe says what is *easy to read* with 160 labels, not what is still there.)
 #
 # **And the neighbours shared more than one would think.** The picture above says that late stages look
-# at the pose too. Exercise 1 lets you find out whether that is so.
+# at the pose too. The first point under *Further* lets you find out whether that is so.
 #
 # What this run does not decide: whether `block4` or `block5` is better for the fur, where the
 # seeds overlap. And an early stage has fewer features than a late one, so part of a climb may be
@@ -362,15 +362,109 @@ print(tl.claim("brightness: points that pretraining adds at block5", gain["brigh
 # - One extraction, many targets: features do not depend on labels, and are kept.
 # - Probe every stage before you choose one. It costs seconds. Choose without the test split.
 # - Compare with the random twin before you praise pretraining.
+
+# %% [markdown]
+# ## Exercises
 #
-# ## Try it yourself
+# ### Exercise 02.1: Places
 #
-# 1. Make `pose` a target: `pictures.table["pose"]`. Write down the best stage first.
-# 2. `resnet50` has the stages `conv1` to `conv5`. Where are its peaks? Is the last stage the best even for
-#    the animal?
-# 3. Put the features of `block3` and `block5` side by side with `np.concatenate([...], axis=1)`. Is the
-#    pair better than the better of the two, for which target?
-# 4. Average over the places loses where things are. Try `pooling="max"` in `block1`.
+# In mini size, pictures of 64 × 64 pixels give `block3` a map of 8 × 8 places. How many places has it for pictures of
+# **128 × 128**? (You may ask a backbone: change this number.)
+
+# %%
+# solution: how many places?
+larger = tl.load_backbone("vgg16", input_size=(128, 128))
+shape = tl.extract_features(larger, pictures.take([0]), layer="block3", pooling=None, store=None).shape
+places = shape[1] * shape[2]
+# end
+tl.check("02.1", places)
+
+# %% [markdown]
+# ### Exercise 02.2: What has to be run again?
+#
+# `extract_features(vgg, pictures, layer="block3")` was called, and its features are kept. For which of these must the
+# *backbone* run again? Guess first; then count as `kept_after` did.
+#
+# - A: the same pictures with other labels
+# - B: the same pictures, `layer="block4"`
+# - C: the same pictures and stage, `pooling="max"`
+# - D: a linear probe with another seed
+# - E: the same pictures, a backbone with `weights=None`
+
+# %%
+# solution: a list of letters
+with tempfile.TemporaryDirectory() as folder:
+    some = pictures.take(range(8))
+    tl.extract_features(vgg, some, layer="block3", store=folder)
+    calls = {
+        "A": (vgg, tl.Split(some.pictures, some.table.assign(label=0), some.classes), {}),
+        "B": (vgg, some, {"layer": "block4"}),
+        "C": (vgg, some, {"pooling": "max"}),
+        "E": (tl.load_backbone("vgg16", weights=None), some, {}),
+    }
+    reruns = []
+    for letter, (backbone, split, others) in calls.items():
+        before = len(list(Path(folder).rglob("rows.npy")))
+        tl.extract_features(backbone, split, **({"layer": "block3"} | others), store=folder)
+        reruns += [letter] if len(list(Path(folder).rglob("rows.npy"))) > before else []
+# end
+tl.check("02.2", reruns)
+
+# %% [markdown]
+# ### Exercise 02.3: Choose a stage
+#
+# Accuracies of probes for a target, a row a seed. Which stage would you take?
+
+# %%
+validation = pd.DataFrame({
+    "block1": [0.61, 0.63, 0.62], "block2": [0.85, 0.60, 0.66], "block3": [0.76, 0.77, 0.78],
+    "block4": [0.80, 0.79, 0.81], "block5": [0.77, 0.79, 0.78],
+})
+test = pd.DataFrame({
+    "block1": [0.60, 0.62, 0.61], "block2": [0.70, 0.64, 0.67], "block3": [0.82, 0.84, 0.83],
+    "block4": [0.78, 0.80, 0.79], "block5": [0.77, 0.78, 0.76],
+})
+# solution: the name of a stage
+chosen = validation.mean().idxmax()
+# end
+tl.check("02.3", chosen)
+
+# %% [markdown]
+# ### Exercise 02.4: What pretraining adds
+#
+# Accuracies of another backbone. How many points does *pretraining* add at `block5` for `brightness`?
+
+# %%
+table = pd.DataFrame(
+    {"block1": [0.86, 0.87, 0.55, 0.55], "block5": [0.74, 0.83, 0.70, 0.65], "chance": [0.50, 0.50, 0.50, 0.50]},
+    index=pd.MultiIndex.from_product([["brightness", "animal"], ["pretrained", "random twin"]]),
+)
+# solution: in points
+points = 100 * (table.loc[("brightness", "pretrained"), "block5"] - table.loc[("brightness", "random twin"), "block5"])
+# end
+tl.check("02.4", points)
+
+# %% [markdown]
+# ### Exercise 02.5: Write the measure
+#
+# `nearest` has a row for each picture: its own number first, then those of its neighbours, such as `[7, 2, 30]` for picture 7.
+# `answers` has an answer for each picture. Which share of the neighbours has the picture's answer?
+
+# %%
+# solution: a function from two arrays to a share
+def share_alike(nearest, answers):
+    return (answers[nearest[:, 1:]] == answers[:, None]).mean()
+# end
+
+
+tl.check("02.5", share_alike)
+
+# %% [markdown]
+# ### Further
+#
+# - Make `pose` a target: `pictures.table["pose"]`. Write down the best stage first.
+# - Put the features of `block3` and `block5` side by side with `np.concatenate([...], axis=1)`. Is the
+#   pair better than the better of the two, for which target? And how is it with `resnet50`?
 #
 # ## References
 #

@@ -15,7 +15,7 @@
 # **Time** 3 minutes in mini size on two cores. **Before** Lesson 01. No download. With
 # `TLTEACH_SIZE=full` the same cells use ImageNet weights and real photographs; that wants a GPU.
 
-# %%
+# %% tags=["needed"]
 from dataclasses import replace
 
 import keras
@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 import tlteach as tl
 
-# %%
+# %% tags=["needed"]
 pets = tl.load_dataset("cats_vs_dogs")
 resnet = tl.load_backbone("resnet50")
 tl.plot_stages(tl.trainable_table(resnet.model));
@@ -315,7 +315,7 @@ tl.plot_stages(tl.trainable_table(wild, random_head));
 # A coin again, and no stage is what it was: compare how far they went with the picture above. The
 # symptom in the wild: the answer is the same class for every picture, or nearly so.
 #
-# **But do not believe that everything at once, or a random head, is always a sin.** Exercise 1 lets all stages
+# **But do not believe that everything at once, or a random head, is always a sin.** The first line of *Further* lets all stages
 # move at 1e-3, with a rate that rises and falls: with 600 labels this mini network gains more by it than by two careful
 # phases, and from a random head about as much as from the probe (two seeds). It is the rate that ruins. Kumar et al. saw
 # what the careful way protects: pictures unlike the training pictures, which this test split does not hold.
@@ -425,7 +425,7 @@ tl.save_results("03_staged_unfreezing", rows, **facts, apart=apart, saved=whole.
 # %%
 print(tl.claim("points that conv5 adds to the probe", gains["conv5"].mean(), -1.5, 4))
 print(tl.claim("points that conv4 adds to that", gains["conv4"].mean(), -0.5, 6))
-print(tl.claim("points that both add", gains["together"].mean(), 0.5, 8))
+print(tl.claim("points that both add", gains["together"].mean(), 0, 6))
 moved = min(way[-1] for way in drifts)
 if moved > 0:  # else this Keras holds them still
     print(tl.claim("least distance the means moved at rate zero", moved, 0.03, 0.4))
@@ -447,16 +447,91 @@ print(tl.claim("times as long without the cut", whole.seconds / cut.seconds, 1, 
 # - Draw training and validation together: too low, good and too high look different.
 # - Each wrong way runs. Count the variables that move, and look at two epochs of your pictures.
 # - Few labels: the probe. More labels: unfreeze, and deeper if the source is far from the target.
+
+# %% [markdown]
+# ## Exercises
 #
-# ## Try it yourself
+# ### Exercise 03.1: Count before you train
 #
-# 1. One phase, from a random head: `tl.Phase("all", epochs=8, learning_rate=1e-3, schedule="one_cycle",
-#    patience=8)`, with 600 labels and `tl.attach_head(backbone, 2)`. And from the probe? Use three seeds.
-# 2. Add `augment=keras.layers.RandomFlip("horizontal"), copies=4` to the two phases. Does the gap between training
-#    and validation close?
-# 3. Run `at_rate_zero` with `backbone.model.trainable = True` but without the line before it.
-#    Count `usual.trainable_variables` both ways.
-# 4. `tl.gradual_unfreezing(resnet, stages=2, decay=2.6)`: what do the phases say now?
+# The head and `conv5` are to be trained. How many *variables* (kernels, biases and so on, each counted once) may move?
+
+# %%
+counted = tl.attach_head(resnet, 2)
+# solution: how many variables?
+variables = len(tl.freeze(counted, ["conv5", "head"]))
+# end
+tl.check("03.1", variables)
+
+# %% [markdown]
+# ### Exercise 03.2: Write the phases
+#
+# Your ResNet50 has a *random* head. Write three phases of gradual unfreezing: which stages each trains, and at which rate.
+
+# %%
+# solution: a list of tl.Phase([stages], epochs=?, learning_rate=?)
+my_phases = [
+    tl.Phase("head", epochs=5, learning_rate=1e-3),
+    tl.Phase(["conv5", "head"], epochs=5, learning_rate=3e-4),
+    tl.Phase(["conv4", "conv5", "head"], epochs=5, learning_rate=1e-4),
+]
+# end
+tl.check("03.2", my_phases)
+
+# %% [markdown]
+# ### Exercise 03.3: Name the cause
+#
+# Four people fine-tune a probe that has 0.80 on validation. What happened to each: `"rate too high"`, `"rate too low"`,
+# `"no compile"` (after `trainable` was changed), `"BatchNorm moves"` or `"cached augmentation"`?
+#
+# - A: training and validation accuracy are 0.50 after the first epoch and stay there.
+# - B: `conv5` was set to `trainable`; after five epochs its kernels are exactly, bit by bit, what they were. The head moved.
+# - C: at a learning rate of zero, the accuracy after training is another one than before.
+# - D: each picture is turned at random, and yet epoch 1 and epoch 2 read equal pictures.
+
+# %%
+# solution: {"A": "?", "B": "?", "C": "?", "D": "?"}
+causes = {"A": "rate too high", "B": "no compile", "C": "BatchNorm moves", "D": "cached augmentation"}
+# end
+tl.check("03.3", causes)
+
+# %% [markdown]
+# ### Exercise 03.4: Prove it
+#
+# `before` and `after` are dicts from the names of variables to arrays, and `trained` names those that may move. Which moved
+# although they may not?
+
+# %%
+# solution: a function that gives a list of names
+def moved_though_frozen(before, after, trained):
+    return [name for name in before if name not in trained and not np.array_equal(before[name], after[name])]
+# end
+
+
+tl.check("03.4", moved_though_frozen)
+
+# %% [markdown]
+# ### Exercise 03.5: Design the experiment
+#
+# In the lesson, the second phase added most. But it let `conv4` move *and* gave `conv5` six more epochs. Design two arms that
+# tell the two apart: what each trains (`"conv5, then conv4 too"` or `"conv5 alone"`), for how many epochs in all, on which split
+# you compare, and with how many seeds.
+
+# %%
+# solution: {"A trains": "?", "A epochs": ?, "B trains": "?", "B epochs": ?, "compare on": "?", "seeds": ?}
+arms = {
+    "A trains": "conv5, then conv4 too", "A epochs": 12, "B trains": "conv5 alone", "B epochs": 12,
+    "compare on": "validation", "seeds": 3,
+}
+# end
+tl.check("03.5", arms)
+
+# %% [markdown]
+# ### Further
+#
+# - One phase, from a random head: `tl.Phase("all", epochs=8, learning_rate=1e-3, schedule="one_cycle",
+#   patience=8)`, with 600 labels and `tl.attach_head(backbone, 2)`. And from the probe? Use three seeds.
+# - Add `augment=keras.layers.RandomFlip("horizontal"), copies=4` to the two phases. Does the gap between training
+#   and validation close?
 #
 # ## References
 #

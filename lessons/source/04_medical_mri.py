@@ -19,7 +19,7 @@
 # a tumour, and one scanner is known: the question becomes *glioma or not*, and the last part is left out.
 # The numbers in the text are those of the mini size.)
 
-# %%
+# %% tags=["needed"]
 import keras
 import numpy as np
 import pandas as pd
@@ -319,7 +319,7 @@ drawn.rename_axis("seed").round(3)
 # %% [markdown]
 # What suits photographs costs many points each time. What is sensible is not seen to gain *here*: the backbone
 # is frozen, and a linear head on 512 averages has little to learn by heart. Whether it
-# pays where stages are trained is exercise 6. And compare the rows: who happens to be in validation
+# pays where stages are trained is asked under *Further*. And compare the rows: who happens to be in validation
 # matters as much as sensible augmentation. (`copies=2` keeps the features of two augmented copies; a single one
 # would be one draw for good, lesson 03.)
 
@@ -443,16 +443,89 @@ if "scanner" in everyone:
 # - Accuracy is the beginning: a threshold with its cost, intervals over patients, calibration, maps.
 # - A split by slice measures memory. Shuffled labels prove it.
 # - Small sets give wide intervals. Most differences in this lesson are within them, and it says so.
+
+# %% [markdown]
+# ## Exercises
 #
-# ## Try it yourself
+# ### Exercise 04.1: Find the leak
 #
-# 1. `tl.attach_head(resnet, 4, layer="conv4", pooling="max")`: a tumour is a spot. Does the maximum see it better
-#    than the average? Compare on validation, over three `resplit` seeds.
-# 2. `tl.average_by(report, "patient")`: one answer a patient. What happens to accuracy and its interval?
-# 3. Choose the threshold for `sensitivity=0.8`. What does the hospital gain, and what does it lose?
-# 4. Run the two splits for VGG16's `block4`. Is the gap between slice and patient the same?
-# 5. Train on scanner B and ask about A. Is the fall the same in this direction?
-# 6. Give the phase that trains `conv4` the sensible augmentation, without `copies` (drawn anew in each epoch).
+# Someone has split the slices of 120 patients, and has slipped once. One patient stands in both tables: who?
+
+# %%
+slices = pd.DataFrame({"patient": np.repeat([f"p{n:03d}" for n in range(1, 121)], 8), "slice": np.tile(range(1, 9), 120)})
+in_validation = slices["patient"].str[1:].astype(int) % 7 == 0
+in_validation[934:936] = True
+training, validation = slices[~in_validation], slices[in_validation]
+# solution: a patient, such as "p058"
+(leaking,) = set(training["patient"]) & set(validation["patient"])
+# end
+tl.check("04.1", leaking)
+
+# %% [markdown]
+# ### Exercise 04.2: Change the threshold
+#
+# What a model says of ten validation patients with a tumour and of ten without. A patient is called back if the probability is
+# *at or above* the threshold. Of all thresholds that find at least 80 % of the tumours, which is the highest?
+
+# %%
+ill_patients = np.array([0.95, 0.90, 0.85, 0.80, 0.70, 0.60, 0.55, 0.45, 0.40, 0.20])
+healthy_patients = np.array([0.75, 0.50, 0.35, 0.30, 0.25, 0.20, 0.15, 0.10, 0.05, 0.05])
+# solution: change this number from 0.5
+threshold = np.sort(ill_patients)[::-1][7]
+# end
+tl.check("04.2", threshold)
+
+# %% [markdown]
+# ### Exercise 04.3: Choose the right split
+#
+# What must not be divided between training and test (`slice`, `patient`, `scanner`, `word`, `speaker`, `review`, `film`)?
+#
+# - `tumours`: a hospital with one scanner wants to know how the model does on tomorrow's patients.
+# - `new scanner`: a maker wants to know how it does in a hospital whose scanner it has never seen.
+# - `spoken words`: a lift is to understand whoever enters it.
+# - `reviews`: is a review of a film that opens next week for it or against it?
+
+# %%
+# solution: {"tumours": "?", "new scanner": "?", "spoken words": "?", "reviews": "?"}
+units = {"tumours": "patient", "new scanner": "scanner", "spoken words": "speaker", "reviews": "film"}
+# end
+tl.check("04.3", units)
+
+# %% [markdown]
+# ### Exercise 04.4: One answer a patient
+#
+# `probabilities` has a row a slice and a column a class; `patients` says whose slice it is. Give each patient the class
+# whose *mean* probability is highest.
+
+# %%
+# solution: a function that gives a dict from patient to class
+def answer_of_each(probabilities, patients):
+    patients = np.array(patients)
+    return {who: probabilities[patients == who].mean(axis=0).argmax() for who in set(patients.tolist())}
+# end
+
+
+tl.check("04.4", answer_of_each)
+
+# %% [markdown]
+# ### Exercise 04.5: Design the control
+#
+# A paper reports 0.95 on slices. You suspect that its model recognises *patients*. Design a control that shows it: the labels
+# (`"as they are"`, `"shuffled by slice"`, `"shuffled by patient"`), the split (by `"slice"` or `"patient"`), and the
+# accuracy that you expect if you are right (`"far above chance"` or `"about chance"`).
+
+# %%
+# solution: {"labels": "?", "split by": "?", "if it recognises patients": "?"}
+control_plan = {"labels": "shuffled by patient", "split by": "slice", "if it recognises patients": "far above chance"}
+# end
+tl.check("04.5", control_plan)
+
+# %% [markdown]
+# ### Further
+#
+# - `tl.attach_head(resnet, 4, layer="conv4", pooling="max")`: a tumour is a spot. Does the maximum see it better
+#   than the average? Compare on validation, over three `resplit` seeds.
+# - Give the phase that trains `conv4` the sensible augmentation, without `copies` (drawn anew in each epoch).
 #
 # ## References
 #

@@ -18,7 +18,7 @@
 # `TLTEACH_SIZE=full` the same cells read IMDB and Yelp with BERT; that wants a GPU. (The numbers in
 # the text are those of the mini size.)
 
-# %%
+# %% tags=["needed"]
 import keras
 import numpy as np
 import pandas as pd
@@ -475,16 +475,86 @@ print(tl.claim("pairs that BERT turns around, of 8", turned["BERT"], 0, 4))
 # - A small one is mostly its embeddings: the mean of its pieces is best, and it hardly sees *not*.
 # - Probe first. Fine-tuning a small backbone on few short texts gains next to nothing.
 # - Ask which words mattered before you trust a number, and try sentences of your own.
+
+# %% [markdown]
+# ## Exercises
 #
-# ## Try it yourself
+# ### Exercise 06.1: Cut to pieces
 #
-# 1. `tl.word_evidence(model, "It is not good.", target=1, span=2)`: does *not good* weigh as one?
-# 2. Put counted words and frozen features side by side (`scipy.sparse.hstack`, logistic regression). Is the sum better than its parts at
-#    160 labels, and at 640?
-# 3. Add ten pairs of your own to `pairs`, with *hardly*, *without* or *anything but*. How many does each model turn around?
-# 4. Train on irony alone, or leave it out of training. What happens to the other manners?
-# 5. `bert_tiny_en_uncased` or another preset in place of `"bert"`: which of the pictures change? (It is fetched once.)
-# 6. A table of your own texts: `tlteach fit TABLE --out my-model`, then `python benchmarks/reviews.py TABLE`. Where do your lines cross?
+# Which of these words does the mini BERT cut into the *most* pieces? Guess before you ask the tokenizer.
+
+# %%
+mini_tokenizer = tl.load_backbone("bert", "mini").tokenizer
+candidates = ["cinematography", "straightforward", "misunderstandings", "unforgettable", "thermostat", "disappointing"]
+# solution: a word
+finest_cut = max(candidates, key=lambda word: len(mini_tokenizer.pieces(word)))
+# end
+tl.check("06.1", finest_cut)
+
+# %% [markdown]
+# ### Exercise 06.2: The mean of what is there
+#
+# Texts of several lengths are read together, so the shorter ones are filled up. `rows` has a row of features for each piece, and
+# `real` says which pieces are of the text. Write the pooling *avg*: the mean of the real pieces.
+
+# %%
+# solution: a function that gives one number a feature
+def average(rows, real):
+    return rows[np.asarray(real, bool)].mean(axis=0)
+# end
+
+
+tl.check("06.2", average)
+
+# %% [markdown]
+# ### Exercise 06.3: In how many draws did it help?
+#
+# Two colleagues measured five draws. In how many of them is the fine-tuned model better than the frozen features *of the same
+# draw*?
+
+# %%
+frozen_table = pd.DataFrame({"seed": [2, 0, 4, 1, 3], "accuracy": [0.58, 0.60, 0.62, 0.64, 0.66]})  # sorted by accuracy
+tuned_table = pd.DataFrame({"seed": [0, 1, 2, 3, 4], "accuracy": [0.62, 0.63, 0.58, 0.65, 0.64]})
+# solution: how many draws?
+better = tuned_table.set_index("seed")["accuracy"] > frozen_table.set_index("seed")["accuracy"].sort_index()
+helped = better.sum()
+# end
+tl.check("06.3", helped)
+
+# %% [markdown]
+# ### Exercise 06.4: Count the verdicts that turn
+#
+# `before` and `after` are probabilities of *positive*, of sentences and of their negations; `should_rise` says of which the negation
+# is the more positive. How many verdicts turn around as they should, from one side of 0.5 to the other?
+
+# %%
+# solution: a function from three arrays to a number of pairs
+def turned_around(before, after, should_rise):
+    return (((before > 0.5) != should_rise) & ((after > 0.5) == should_rise)).sum()
+# end
+
+
+tl.check("06.4", turned_around)
+
+# %% [markdown]
+# ### Exercise 06.5: Design the experiment
+#
+# "It pays because BERT *has read about films*." Design what tests that with frozen features: what stands beside them
+# (`"random twin, frozen"`, `"bag of words"`, `"BERT, fine-tuned"`), which texts (`"films"`, `"restaurants"`, `"both"`), whether both
+# get `"the same"` draws or `"others"`, and how many draws of 30 labels.
+
+# %%
+# solution: {"beside it": "?", "texts": "?", "draws": "?", "number of draws": ?}
+reading = {"beside it": "random twin, frozen", "texts": "both", "draws": "the same", "number of draws": 10}
+# end
+tl.check("06.5", reading)
+
+# %% [markdown]
+# ### Further
+#
+# - Put counted words and frozen features side by side (`scipy.sparse.hstack`, logistic regression). Is the sum better than its parts at
+#   160 labels, and at 640?
+# - A table of your own texts: `tlteach fit TABLE --out my-model`, then `python benchmarks/reviews.py TABLE`. Where do your lines cross?
 #
 # ## References
 #

@@ -15,7 +15,7 @@
 # `pip install 'tlteach[text]'`. No download. With `TLTEACH_SIZE=full` the same cells put BERT on the same
 # sentences. (The numbers in the text are those of the mini size.)
 
-# %%
+# %% tags=["needed"]
 import keras
 import numpy as np
 import pandas as pd
@@ -283,15 +283,92 @@ print(tl.claim("fine-tuned above the probe on the word alone", mean["BERT"] - at
 # - Count whole entities. Three words in four are right if you find none.
 # - A backbone cannot bring what it never saw: names want a cased one. The plain bar told us.
 # - Two small layers do not fetch the neighbours. Laid beside the word by hand, they double the F1.
+
+# %% [markdown]
+# ## Exercises
 #
-# ## Try it yourself
+# ### Exercise 07.1: Labels on pieces
 #
-# 1. The curve takes the embeddings. Take the last stage in `near`: is it better, and is the twin's?
-# 2. Give the bar two neighbours on each side. And `with_neighbours` twice?
-# 3. Take the mean of a word's pieces in place of the first. Which words does it help?
-# 4. Mark ten sentences of your own, `[Clara](PER) left [Lyon](LOC).`, read them by `tl.load_entities(path)`, and ask the model.
-# 5. Type every test sentence in lower case. What is left of the best bar?
-# 6. `tl.load_backbone("bert_base_en")` is cased: does the order of the five change? (It is fetched once.)
+# The mini BERT cuts `Zbigniew left Krakow` into the pieces below. Which target has each piece? A label is its place in `names`, and
+# -1 is masked.
+
+# %%
+names = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+cut = ["[CLS]", "z", "##bi", "##gn", "##iew", "left", "kr", "##ako", "##w", "[SEP]"]
+# solution: a list of ten numbers
+labels_left = iter(["B-PER", "O", "B-LOC"])
+on_pieces = [-1 if piece.startswith(("##", "[")) else names.index(next(labels_left)) for piece in cut]
+# end
+tl.check("07.1", on_pieces)
+
+# %% [markdown]
+# ### Exercise 07.2: Count by hand
+#
+# What is the F1 of this sentence, over all types? Count before you call `tl.entity_f1`.
+
+# %%
+sentence = "Clara Novak left Lyon for Velotec and then Ghent again".split()
+true_labels = "B-PER I-PER O B-LOC O B-ORG O O B-LOC O".split()
+said_labels = "B-PER O     O B-LOC O B-ORG O O B-ORG O".split()
+# solution: a number from 0 to 1
+by_hand = tl.entity_f1([true_labels], [said_labels]).loc["all", "f1"]
+# end
+tl.check("07.2", by_hand)
+
+# %% [markdown]
+# ### Exercise 07.3: Strays
+#
+# A model says `I-PER` where nothing of that type goes before. Write a repair: such a stray begins an entity, so it
+# becomes `B-PER`; everything else stays.
+
+# %%
+# solution: a function from a list of labels to a list of labels
+def repaired(labels):
+    before, done = "O", []
+    for label in labels:
+        stray = label.startswith("I-") and before[2:] != label[2:]
+        done.append("B-" + label[2:] if stray else label)
+        before = label
+    return done
+# end
+
+
+tl.check("07.3", repaired)
+
+# %% [markdown]
+# ### Exercise 07.4: Masked
+#
+# `predicted` and `targets` hold a label for each piece, `(sentences, length)`; a target of -1 is masked. Which share of the *words*
+# is right?
+
+# %%
+# solution: a function from two arrays to a share
+def share_of_words(predicted, targets):
+    return (predicted == targets)[targets >= 0].mean()
+# end
+
+
+tl.check("07.4", share_of_words)
+
+# %% [markdown]
+# ### Exercise 07.5: Design the experiment
+#
+# How much is a capital worth? This time features stay as they are, and you lower-case sentences: of `"test alone"`, `"training alone"`
+# or `"training and test"`; for the model `"words and capitals"` or `"BERT"`; measured by `"F1"` or `"share of words"`; with how many
+# seeds?
+
+# %%
+# solution: {"lower-case": "?", "model": "?", "measure": "?", "seeds": ?}
+worth = {"lower-case": "training and test", "model": "words and capitals", "measure": "F1", "seeds": 5}
+# end
+tl.check("07.5", worth)
+
+# %% [markdown]
+# ### Further
+#
+# - The curve takes the embeddings. Take the last stage in `near`: is it better, and is the twin's? And give the bar two
+#   neighbours on each side.
+# - Mark ten sentences of your own, `[Clara](PER) left [Lyon](LOC).`, read them by `tl.load_entities(path)`, and ask the model.
 #
 # ## References
 #

@@ -1,0 +1,1 @@
+"""The checks of the exercises, a module a lesson: what is right, which mistakes are known, and the hints."""
