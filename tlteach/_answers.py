@@ -1,6 +1,5 @@
 """Kinds of answers: each reads whatever a learner may give for it, and tells how two of them differ."""
 
-import copy
 import re
 from dataclasses import dataclass, field
 
@@ -298,62 +297,3 @@ class Several:
             if why:
                 return f"Answer {place}: {why}"
         return None
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function, called on cases and compared with the right one.
-
-    Attributes:
-        cases: Tuples of arguments; each call gets a copy of its own.
-        tolerance: How far numbers may be apart.
-    """
-
-    cases: tuple
-    tolerance: float = 1e-6
-
-    def read(self, answer):
-        if not callable(answer) or isinstance(answer, type):
-            raise Unfit(f"a function is asked for: give its name, without brackets. Received: {shortly(answer)}.")
-        first = self.call(answer, self.cases[0])
-        if first is Ellipsis:
-            raise Open("the function's body")
-        if first is None:
-            raise Unfit("your function gives None: is there a `return` with a value?")
-        return answer
-
-    def call(self, function, case):
-        try:
-            return function(*copy.deepcopy(case))
-        except (Exception, SystemExit) as error:
-            text = shortly(str(error))
-            raise Unfit(f"your function raised {type(error).__name__} ({text}) for {_said(case)}.") from None
-
-    def difference(self, value, right):
-        for case in self.cases:
-            got, wanted = self.call(value, case), self.call(right, case)
-            if isinstance(wanted, float) and wanted and equal(got, 100 * wanted, 1e-4):
-                return "The right number in per cent, and a share of 1 is asked for."
-            if not equal(got, wanted, self.tolerance):
-                return f"For {_said(case)} it gives {shortly(got)} and should give {shortly(wanted)}."
-        return None
-
-
-def _said(case):
-    return ", ".join(shortly(each) for each in case)
-
-
-def equal(a, b, tolerance=1e-6):
-    """Whether two results are the same, number by number; a list, a tuple and an array of the same are."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return set(a) == set(b) and all(equal(a[key], b[key], tolerance) for key in a)
-    a, b = (list(x) if isinstance(x, (set, frozenset)) else x for x in (a, b))
-    try:
-        x, y = np.asarray(a), np.asarray(b)
-        if x.shape != y.shape:
-            return False
-        if x.dtype.kind in "biuf" and y.dtype.kind in "biuf":
-            return bool(np.allclose(x.astype(float), y.astype(float), rtol=0, atol=tolerance, equal_nan=True))
-        return bool((x.astype(str) == y.astype(str)).all())
-    except (TypeError, ValueError):  # rows of several lengths
-        return len(a) == len(b) and all(equal(i, j, tolerance) for i, j in zip(a, b, strict=True))

@@ -30,7 +30,7 @@ class Exercise:
 
     Attributes:
         number: Such as `"01.1"`.
-        kind: What kind of answer it takes, from `tlteach._answers`.
+        kind: What kind of answer it takes, from `tlteach._answers` and `_functions`.
         right: The right answer, or a function from what was read to whether it is right.
         accepts: Right answers as learners may give them, a list; the tests give each to the check.
         mistakes: List of `Mistake`; the first that fits explains.

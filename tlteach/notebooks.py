@@ -118,7 +118,7 @@ def _number(cell, path):
     return checks[0]
 
 
-def _notebook(path, cells, folder="lessons"):
+def _notebook(path, cells, *, folder="lessons"):
     import nbformat.v4 as v4
 
     path = Path(path)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from tlteach._answers import Function, Names, Number, Word
+from tlteach._answers import Names, Number, Word
 from tlteach._exercises import Exercise, Mistake
+from tlteach._functions import Function
 
 _STAGES = ("block1", "block2", "block3", "block4", "block5")
 _CALLS = {"A": ["a"], "B": ["b"], "C": ["c"], "D": ["d"], "E": ["e"]}

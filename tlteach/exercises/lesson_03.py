@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from tlteach._answers import Function, Number, Table, Unfit, Word, shortly
+from tlteach._answers import Number, Table, Unfit, Word, shortly
 from tlteach._exercises import Exercise, Mistake
+from tlteach._functions import Function
 from tlteach.finetune import Phase
 
 

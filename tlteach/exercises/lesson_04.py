@@ -4,8 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from tlteach._answers import Function, Number, Table, Word
+from tlteach._answers import Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
+from tlteach._functions import Function
 
 _COLUMNS = {
     "slice": ["slices", "picture"],

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from tlteach._answers import Function, Number, Table, Word
+from tlteach._answers import Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
+from tlteach._functions import Function
 
 _WORDS = ("cinematography", "straightforward", "misunderstandings", "unforgettable", "thermostat", "disappointing")
 

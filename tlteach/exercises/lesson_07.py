@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from tlteach._answers import Function, Number, Row, Table, Word
+from tlteach._answers import Number, Row, Table, Word
 from tlteach._exercises import Exercise, Mistake
+from tlteach._functions import Function
 
 _REPAIRS = (
     (["O", "I-PER", "I-PER", "O"],),
