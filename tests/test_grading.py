@@ -30,13 +30,16 @@ def notebook(path, cells, **metadata):
     nbformat.write(node, path)
 
 
+STAYS = f"import time; time.sleep(600)  # {os.getpid()}"  # told from what other runs may have left
+
+
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     """A folder in which nearly everything goes wrong, graded once."""
     folder, out = tmp_path_factory.mktemp("submissions"), tmp_path_factory.mktemp("grades")
     secret = tmp_path_factory.mktemp("elsewhere") / "file.txt"
     daemon = "import subprocess, sys\n"
-    daemon += "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
+    daemon += f"subprocess.Popen([sys.executable, '-c', {STAYS!r}], start_new_session=True)\n"
     made = {
         "ann/01_first.ipynb": [*GOOD, "1 / 0", "check('01.3', 'passed')"],
         "bob/01_loop.ipynb": [*GOOD, daemon + "while True: pass", "check('01.3', 'passed')"],
@@ -91,7 +94,7 @@ def test_an_endless_loop_is_ended_with_all_it_started_and_what_passed_before_cou
     row = graded["table"].loc["bob/01_loop.ipynb"]
     assert row["remark"] == "was ended after 20 seconds, in cell 5" and row["passed"] == 1 and row["01.3"] == ""
     for process in psutil.process_iter(["cmdline"]):
-        assert "import time; time.sleep(600)" not in (process.info["cmdline"] or [])
+        assert STAYS not in (process.info["cmdline"] or [])
 
 
 def test_a_crash_is_named(graded):

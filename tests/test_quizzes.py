@@ -162,7 +162,7 @@ def test_marks_become_html_and_nothing_else_does(tmp_path):
         ('text = "false"\n', 'text = "false"\nright = true\n', "Received: 2 answers, 2 of them right."),
         ('why = "It is the other way round."\n', "", "01.toml, question 1, answer 2 must have text and why, none"),
         ('"One is less than two."', '""', "question 1, answer 1 must have text and why.* Received: right, text."),
-        ("right = true", "rigth = true", "answer 1 must have text and why.* Received: rigth, text, why."),
+        ("right = true", "correct = true", "answer 1 must have text and why.* Received: correct, text, why."),
         ('text = "What is `1 < 2`, *really*?"\n', "", "question 1 must have answers and text.* Received: answers."),
         ("[[questions]]", "[[question]]", "must hold .* and nothing else. Received: question"),
         ('"true"', '"true', "01.toml must be TOML. Received: "),

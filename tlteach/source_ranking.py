@@ -19,7 +19,7 @@ def rank_sources(sources, splits, *, scores=("shrunk_h_score", "log_me"), probab
     far they agree with what fine-tuning gave.
 
     Args:
-        sources: List of names of backbones, keyword arguments of `load_backbone`, or `Backbone`s; or a dict
+        sources: List of names of backbones, keyword arguments of `load_backbone`, or `Backbone` objects; or a dict
             from a name of your own to one of these.
         splits: `Splits` of the target, such as from `subset`.
         scores: Names of scores: `"h_score"`, `"shrunk_h_score"`, `"log_me"`.
