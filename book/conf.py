@@ -33,6 +33,7 @@ html_show_sphinx = False
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 
+suppress_warnings = ["mystnb.unknown_mime_type"]  # what a check leaves for `tlteach grade`
 nb_execution_mode = "off"  # the outputs are those that are in the notebooks
 nb_ipywidgets_js = {}  # would come from a network
 nb_merge_streams = True
