@@ -16,7 +16,7 @@
 # need many speakers with known accents, so the data are the mini ones in any size; with `TLTEACH_SIZE=full`
 # the photographs' network is Keras' own with ImageNet weights.
 
-# %%
+# %% tags=["needed"]
 import keras
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ threadpool_limits(1);  # on problems this small threads only wait for each other
 #
 # Ten digits, each said four times by 46 voices in seven accents. No voice stands in two splits.
 
-# %%
+# %% tags=["needed"]
 digits = tl.load_dataset("spoken_digits", "mini")
 whole = tl.resplit(digits, val=0.0, test=0.0).train  # all recordings in one split: we shall draw by ourselves
 table, labels = whole.table, whole.labels
@@ -230,7 +230,7 @@ sources.pivot_table(index="way", columns="speakers", values="accuracy", aggfunc=
 #   which texture there was, and, as the borders are padded with zeros, something of where.
 # - **Photographs** taught the same network to name a thing wherever it sits, near or far, light or dark. In a
 #   spectrogram that is the word itself. What helps with cats does harm here: *negative transfer*. (This is our
-#   explanation, and one random network is one draw; exercise 2 gives the places back.)
+#   explanation, and one random network is one draw; the second line of *Further* gives the places back.)
 # - **From scratch**, fifty pictures are enough for three convolutions that keep the places: as good as the pixels, and
 #   better than either frozen network that averages. (Three draws instead of eight.)
 #
@@ -401,18 +401,102 @@ print(tl.claim("points that 20 recordings add, probe, then fine-tuning", gain["p
 # - Known and unknown speakers are two questions. No speaker on two sides of a split.
 # - Speaker or accent: change one, hold the other, and keep the number of labels.
 # - Set pixels and random weights beside every source. They are the bar.
+
+# %% [markdown]
+# ## Exercises
 #
-# ## Try it yourself
+# Put your answer in place of `...` and run the cell; it says what it thinks of it. `tl.hint("05.1")` helps.
 #
-# 1. Change the five speakers in `draw` to two, and to fifteen. Who gains most from more voices?
-# 2. Give the places back: `tl.extract_features(backbone, drawn, pooling=None)` for the three backbones, into
-#    `over_draws`. Whom does it help? And with `layer="conv3"`, where each feature has seen less of the picture?
-# 3. `tl.with_frontend(whole, tl.FrontEnd(normalise="mean_variance"))`, and `pcen`: which is best for pixels, for
-#    unknown speakers? Does the speech source mind that it learned from `loudest`?
-# 4. `tl.perturb_speed(drawn_from_whole, (0.85, 1.0, 1.17))` makes three voices of each. Learn from them with the pixels: do
-#    they replace speakers? (It wants recordings: take from `whole`.)
-# 5. Design the experiment: does a *noise* that was never heard cost more than a microphone? The table has both. What
-#    must be held fixed?
+# ### Exercise 05.1: A faster voice
+#
+# `tl.perturb_speed` plays recordings faster or slower, to make more voices of few. A whistle of 1,000 Hz is played 1.2
+# times as fast. At which pitch, in hertz, does it stand in the spectrogram then? Change this number.
+
+# %%
+whistle = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000)
+faster = np.interp(np.arange(0, 7999, 1.2), np.arange(8000), whistle)
+# solution: a pitch in hertz
+pitch = 1200
+# end
+tl.plot_spectrogram(tl.spectrogram(faster, frontend=tl.FrontEnd(seconds=0.8)))
+tl.check("05.1", pitch)
+
+# %% [markdown]
+# ### Exercise 05.2: Which averages tell them apart?
+#
+# Two sounds of two pitches and two moments: a loud high one and then a soft low one, and the same backwards. After which of
+# `"no average"`, `"mean over time"`, `"mean over pitch"` and `"mean over both"` can the two still be told apart?
+
+# %%
+sound = np.array([[2, 0], [0, 1]])  # rows: high, low; columns: earlier, later
+reversed_sound = sound[:, ::-1]
+# solution: a list of those that differ
+seen = {
+    "no average": lambda x: x,
+    "mean over time": lambda x: x.mean(1),
+    "mean over pitch": lambda x: x.mean(0),
+    "mean over both": lambda x: x.mean(),
+}
+apart_after = [name for name, mean in seen.items() if not np.allclose(mean(sound), mean(reversed_sound))]
+# end
+tl.check("05.2", apart_after)
+
+# %% [markdown]
+# ### Exercise 05.3: The leak
+#
+# `by_recording` draws single recordings, as many a script does. How many speakers stand in its training *and* in its test
+# split?
+
+# %%
+by_recording = tl.resplit(digits, seed=0)
+# solution: compare the speakers of the two tables
+both_sides = len(set(by_recording.train.table["speaker"]) & set(by_recording.test.table["speaker"]))
+# end
+tl.check("05.3", both_sides)
+
+# %% [markdown]
+# ### Exercise 05.4: Speaker or accent
+#
+# Somebody who tests a recogniser reports three accuracies for the same recordings and the same number of labels. How many
+# points does it cost not to know the *speaker*, and how many *more* not to know the *accent* either?
+
+# %%
+reported = {"speaker known": 0.95, "accent known": 0.91, "neither": 0.85}
+# solution: {"speaker": ?, "accent": ?}
+cost = {
+    "speaker": 100 * (reported["speaker known"] - reported["accent known"]),
+    "accent": 100 * (reported["accent known"] - reported["neither"]),
+}
+# end
+tl.check("05.4", cost)
+
+# %% [markdown]
+# ### Exercise 05.5: Design the experiment
+#
+# Money for twenty recordings of a new accent: do they help people who have it? Choose the `recordings`: `"two of each digit, one
+# speaker"`, `"one of each digit, two speakers"` or `"twenty of one digit"`. Choose the `test`: `"the same speakers"`, `"other
+# speakers of the accent"` or `"speakers of other accents"`. Choose what it is compared `with`: `"nothing added"` or `"twenty of
+# the old accents added"`. And how many `seeds`.
+
+# %%
+# solution: {"recordings": "?", "test": "?", "with": "?", "seeds": ?}
+experiment = {
+    "recordings": "one of each digit, two speakers",
+    "test": "other speakers of the accent",
+    "with": "twenty of the old accents added",
+    "seeds": 5,
+}
+# end
+tl.check("05.5", experiment)
+
+# %% [markdown]
+# ### Further
+#
+# - Change the five speakers in `draw` to two, and to fifteen. Who gains most from more voices?
+# - Give the places back: `tl.extract_features(backbone, drawn, pooling=None)` for the three backbones, into
+#   `over_draws`. Whom does it help? And with `layer="conv3"`, where each feature has seen less of the picture?
+# - `tl.with_frontend(whole, tl.FrontEnd(normalise="mean_variance"))`, and `pcen`: which is best for pixels, for
+#   unknown speakers?
 #
 # Your own recordings: `tlteach fit FOLDER --backbone speech --groups PATTERN --out my-words`.
 #
