@@ -278,7 +278,11 @@ class _Extraction:
 
     def progress(self):
         """A bar that appears after two seconds."""
-        self.bar = tqdm(total=self.split.num_examples, desc="extract features", unit="picture", delay=2, leave=False)
+        told = {
+            "desc": "extract features",
+            "unit": "text" if getattr(self.split.pictures, "ndim", 0) == 2 else "picture",
+        }
+        self.bar = tqdm(total=self.split.num_examples, **told, delay=2, leave=False)
         return self.bar
 
 
