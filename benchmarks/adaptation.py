@@ -8,6 +8,7 @@ patients (or voices) adapt, without labels but where it says so; the other half 
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,24 @@ def right(model, x, y):
     return float((np.asarray(model.predict_on_batch(x)).argmax(1) == y).mean())
 
 
-def with_statistics(backbone, whole, rows, probe, test):
-    """Accuracy of backbone and probe once BatchNorm knows the target; the probe is that of the source."""
-    model = tl.BatchNormStatistics().fit(tl.attach_head(backbone, probe), whole.take(rows))
-    return tl.evaluate(model, whole.take(test)).accuracy
+def with_statistics(backbone, whole, rows, *, seed):
+    """Accuracies with the statistics of the source or of each domain, and where the probe was learned with others."""
+
+    def seen(part, statistics):
+        if statistics is None:
+            return tl.extract_features(backbone, whole.take(part), store=None)
+        model = tl.BatchNormStatistics().fit(backbone.model, whole.take(statistics))
+        return tl.extract_features(replace(backbone, model=model), whole.take(part), store=None)
+
+    source, adapt, test = rows
+    y, target = whole.labels, seen(test, adapt)
+    own = tl.linear_probe((seen(source, source), y[source]), seed=seed)
+    pretrained = tl.linear_probe((seen(source, None), y[source]), seed=seed)
+    return {
+        "BatchNormStatistics": right(own, target, y[test]),
+        "statistics of the source throughout": right(own, seen(test, source), y[test]),
+        "statistics of the target under a probe of the pretraining's": right(pretrained, target, y[test]),
+    }
 
 
 def measure(name, seeds):
@@ -65,7 +80,7 @@ def measure(name, seeds):
         found = {"source only": right(probe, x[test], y[test])}
         for remedy, how in REMEDIES.items():
             found[remedy] = right(how.fit(given, x[adapt], seed=seed), x[test], y[test])
-        found["BatchNormStatistics"] = with_statistics(backbone, whole, adapt, probe, test)
+        found |= with_statistics(backbone, whole, (source, adapt, test), seed=seed)
         found["FewLabels"] = right(tl.FewLabels().fit(given, (x[few], y[few]), seed=seed), x[test], y[test])
         found["few labels alone"] = right(tl.linear_probe((x[few], y[few]), seed=seed), x[test], y[test])
         found["all target labels"] = right(tl.linear_probe((x[adapt], y[adapt]), seed=seed), x[test], y[test])

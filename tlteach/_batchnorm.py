@@ -18,6 +18,9 @@ class BatchNormStatistics:
     source pictures at all, and no labels, but some dozens of target pictures: a few say too
     little. Models without BatchNorm (VGG16, transformers) cannot have it.
 
+    The head must have been learned with the source's own statistics. A pretrained backbone that was only
+    frozen has those of its pretraining: give it the source's first, learn the head, and then the target's.
+
     Statistics are exact and taken layer by layer: each layer's input is that which the layers before it
     give with their new statistics, over all the pictures at once. So memory grows with their number.
 
