@@ -87,7 +87,7 @@ def test_every_notebook_has_a_row_and_the_last_output_counts(graded):
 def test_an_error_does_not_end_a_notebook(graded):
     row = graded["table"].loc["ann/01_first.ipynb"]
     assert row["01.3"] == "passed" and row["passed"] == 2
-    assert row["remark"] == "1 cells with an error, first cell 5: ZeroDivisionError: division by zero"
+    assert row["remark"] == "an error in cell 5: ZeroDivisionError: division by zero"
 
 
 def test_an_endless_loop_is_ended_with_all_it_started_and_what_passed_before_counts(graded):

@@ -202,7 +202,8 @@ def _read(running):
         running.ended_by = "could not be run to its end"
     remarks = [running.ended_by + (f", in cell {cell}" if cell else "")] if running.ended_by else []
     if errors:
-        remarks.append(f"{len(errors)} cells with an error, first cell {errors[0]['cell']}: {errors[0]['error'][:120]}")
+        count = "an error in" if len(errors) == 1 else f"{len(errors)} cells with an error, first"
+        remarks.append(f"{count} cell {errors[0]['cell']}: {errors[0]['error'][:120]}")
     if by_hand:
         remarks.append(f"displays a result that no check gave, not counted: {_some(sorted(set(by_hand)))}")
     with open(running.place / "notes", "rb") as file:
