@@ -121,7 +121,13 @@ def test_what_the_notebooks_show(source, folder, status):
     import nbformat
 
     notebook = nbformat.read(ROOT / folder / f"{source.stem}.ipynb", as_version=4)
-    kept = [output.data[MIME] for c in notebook.cells if is_exercise(c) for output in c.outputs if "data" in output]
+    kept = [
+        output.data[MIME]
+        for c in notebook.cells
+        if is_exercise(c)
+        for output in c.outputs
+        if MIME in output.get("data", {})
+    ]
     assert [each["exercise"] for each in kept] == list(exercises_of(source.stem[:2]))
     assert {each["status"] for each in kept} == {status}
 

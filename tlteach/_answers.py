@@ -52,8 +52,11 @@ def members(answer):
     """What is in a list, tuple, set, array, Series, Index, or a string with commas; `None` if nothing can be."""
     if isinstance(answer, str):
         return [part for part in re.split(r"[,;\n]|\band\b|\+", answer.strip("()[]{} ")) if part.strip()]
+    if hasattr(answer, "to_dict") and str(getattr(answer, "dtype", "")) == "bool":
+        answer = answer.to_dict()  # a Series of True and False
     if isinstance(answer, dict):
-        return list(answer)
+        truths = answer and all(isinstance(each, (bool, np.bool_)) for each in answer.values())
+        return [name for name, is_in in answer.items() if is_in or not truths]
     if hasattr(answer, "tolist"):  # arrays, Series, Index
         found = answer.tolist()
         return found if isinstance(found, list) else [found]
@@ -96,7 +99,7 @@ class Number:
             raise Unfit(f"{self._asked()}. Received: {shortly(array.item() if array.size == 1 else array)}.")
         if array.size != 1:
             what = "none" if array.size == 0 else f"{array.size} of them"
-            raise Unfit(f"{self._asked()}, a single one, and this holds {what}. Choose one, or take the mean.")
+            raise Unfit(f"{self._asked()}, a single one, and this holds {what}. Which one number do they come to?")
         inner = array.reshape(-1)[0]
         if array.dtype.kind == "O" and not isinstance(inner, (int, float, np.number)):
             raise Unfit(f"{self._asked()}. Received: {shortly(inner)}.")

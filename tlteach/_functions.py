@@ -15,10 +15,12 @@ class Function:
     Attributes:
         cases: Tuples of arguments; each call gets a copy of its own.
         tolerance: How far numbers may be apart.
+        ordered: Whether the order of a list of names counts.
     """
 
     cases: tuple
     tolerance: float = 1e-6
+    ordered: bool = True
 
     def read(self, answer):
         if not callable(answer) or isinstance(answer, type):
@@ -40,6 +42,8 @@ class Function:
     def difference(self, value, right):
         for case in self.cases:
             got, wanted = self.call(value, case), self.call(right, case)
+            if not self.ordered and isinstance(got, (list, tuple, set, frozenset)):
+                got, wanted = sorted(got, key=str), sorted(wanted, key=str)
             if isinstance(wanted, float) and wanted and equal(got, 100 * wanted, tolerance=1e-4):
                 return "The right number in per cent, and a share of 1 is asked for."
             if not equal(got, wanted, tolerance=self.tolerance):

@@ -66,6 +66,8 @@ _CASES = (
     (_BEFORE, _BEFORE | {"conv5": np.ones(2), "head": np.zeros(2)}, _TRAINED),
     (_BEFORE, _BEFORE | {"mean": np.array([0.5, -0.5 + 1e-9]), "conv1": np.array([1.0, 2.5])}, _TRAINED),
     (_BEFORE, _BEFORE | {"conv1": np.array([3.0, 0.0])}, ["conv5", "head", "mean"]),
+    (_BEFORE, _BEFORE | {"conv1": np.array([0.5, 2.0])}, _TRAINED),
+    (_BEFORE | {"conv5_bn": np.zeros(2)}, _BEFORE | {"conv5_bn": np.ones(2)}, _TRAINED),
 )
 
 
@@ -108,7 +110,7 @@ def _design(a="conv5, then conv4 too", a_epochs=12, b="conv5 alone", b_epochs=12
 
 
 def _right_design(d):
-    parted = d["A trains"] != d["B trains"] and d["A epochs"] == d["B epochs"] > 0
+    parted = d["A trains"] != d["B trains"] and d["A epochs"] == d["B epochs"] > 1
     return parted and d["compare on"] == "validation" and d["seeds"] >= 3
 
 
@@ -248,6 +250,16 @@ EXERCISES = [
                 "B: there too little moved, not too much. What did the compiled model know of `conv5`?",
                 when=lambda t: t["B"] == "BatchNorm moves",
             ),
+            Mistake(
+                [_told(A="BatchNorm moves"), _told(A="no compile")],
+                "A: training itself broke within an epoch, on training pictures too. Which cause throws the weights so far?",
+                when=lambda t: t["A"] != "rate too high",
+            ),
+            Mistake(
+                [_told(C="no compile"), _told(C="cached augmentation")],
+                "C: without a gradient step something of the model moved all the same. What does training update besides weights?",
+                when=lambda t: t["C"] != "BatchNorm moves",
+            ),
         ],
         otherwise="Ask of each: did too much move, too little, or nothing new come in? The five wrong ways of the lesson are the causes.",
         hints=(
@@ -258,7 +270,7 @@ EXERCISES = [
     ),
     Exercise(
         "03.4",
-        Function(_CASES),
+        Function(_CASES, ordered=False),
         right=_moved,
         accepts=[
             _moved,
@@ -299,7 +311,7 @@ EXERCISES = [
         mistakes=[
             Mistake(
                 [_design(b_epochs=6)],
-                "A trains longer than B, so that you would not know again whether `conv4` did it or the epochs. Give both as many.",
+                "One arm trains longer than the other, so that you would not know again whether `conv4` did it or the epochs. Give both as many.",
                 when=lambda d: d["A trains"] != d["B trains"] and d["A epochs"] != d["B epochs"],
             ),
             Mistake(
@@ -323,7 +335,7 @@ EXERCISES = [
                 when=lambda d: d["seeds"] < 3,
             ),
         ],
-        otherwise="Two arms that differ in `conv4` alone, as many epochs (more than none) in both, compared on validation.",
+        otherwise="Two arms that differ in `conv4` alone, as many epochs (two or more: one for each phase) in both, compared on validation.",
         hints=(
             "In the lesson two things changed with the second phase. Which one do you ask about? Hold the other still.",
             "Both arms 12 epochs; in one of them `conv4` stays frozen.",

@@ -14,6 +14,7 @@ _CASES = (
     (_ROWS, np.array([True, False, False, False, False])),
     (_ROWS[::-1].copy(), np.array([True, True, True, True, True])),
     (_ROWS[1:], np.array([1, 1, 0, 0])),
+    (_ROWS, np.array([False, False, True, True, True])),
 )
 
 

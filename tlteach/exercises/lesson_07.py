@@ -11,6 +11,7 @@ _REPAIRS = (
     (["B-LOC", "I-PER", "I-PER"],),
     (["I-LOC", "I-LOC", "O", "I-ORG"],),
     (["B-PER", "I-PER", "B-PER", "O", "B-ORG", "I-ORG"],),
+    (["I-PER", "O", "B-PER"],),
 )
 
 
@@ -37,6 +38,10 @@ def _not_at_start(labels):
 
 def _dropped(labels):
     return ["O" if a != b and b.startswith("I-") else b for a, b in zip(_repaired(labels), labels, strict=True)]
+
+
+def _persons_alone(labels):
+    return [b if a != "I-PER" else r for a, b, r in zip(labels, labels, _repaired(labels), strict=True)]
 
 
 def _unchanged(labels):
@@ -127,10 +132,10 @@ EXERCISES = [
                 [[-1, -1, -1, -1, 1, 0, -1, -1, 3, -1]], "You put the label on the last piece. It stands on the first."
             ),
         ],
-        otherwise="-1 for both marks and for each piece that begins with `##`; the word's label, as its place in `classes`, for the others.",
+        otherwise="-1 for both marks and for each piece that begins with `##`; the word's label, as its place in `names`, for the others.",
         hints=(
             "Ten places: two marks, three words, and five pieces that go on (`##`).",
-            "`classes.index(label)` at each first piece, -1 elsewhere.",
+            "`names.index(label)` at each first piece, -1 elsewhere.",
         ),
         note="`tl.align_labels` does it. Three places are learned and asked for: as many as there are words.",
     ),
@@ -174,6 +179,7 @@ EXERCISES = [
             Mistake(
                 [_every_i], "Now each word begins an entity of its own. Only an `I-` that continues nothing is stray."
             ),
+            Mistake([_persons_alone], "You repair persons alone. `I-LOC` and `I-ORG` may be stray as well: any type."),
             Mistake([_only_after_o], "An `I-PER` after a `B-LOC` continues nothing either: compare the types."),
             Mistake([_not_at_start], "The first word may be stray too: before it there is nothing to continue."),
             Mistake(
