@@ -163,7 +163,7 @@ def test_an_unknown_number_is_a_sentence_with_the_near_ones():
 def test_an_answer_by_name_and_none_at_all():
     assert tl.check("01.1", labels=80).passed
     asked = tl.check("01.1")
-    assert asked.status == "open" and asked.message.startswith("Hint")
+    assert asked.status == "open" and asked.message == 'Give your answer too: `tl.check("01.1", answer)`.'
 
 
 def test_hints_come_one_by_one_and_stay_at_the_last():

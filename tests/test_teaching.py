@@ -52,9 +52,11 @@ def test_notes_say_what_was_measured_and_what_was_not(source):
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_the_exercises_and_code_that_notes_name_are_in_the_lesson(source):
     lesson, notes = source.read_text(encoding="utf-8"), "\n".join(sections(source).values())
-    exercises = re.split(r"^# ## Try it yourself", lesson, flags=re.M)[-1]
-    there = {int(n) for n in re.findall(r"^# (\d)\. ", exercises, re.M)}
-    assert {int(n) for n in re.findall(r"[Ee]xercise (\d)", notes)} <= (there or set(range(1, 10)))
+    there = set(re.findall(r"### Exercise (\d\d\.\d)", lesson))
+    assert (
+        set(re.findall(r"\b(\d\d\.\d)\b(?! %)", " ".join(re.findall(r"[Ee]xercises? [^.]*\.\d[^;|]*", notes)))) <= there
+    )
+    assert not re.findall(r"[Ee]xercise \d(?!\d)", notes), "an exercise is named with its lesson, such as 01.5"
     for code in re.findall(r"`(tl\.\w+)", notes):
         assert code in lesson
 

@@ -76,7 +76,7 @@ def check(number="", *answers, **named):
 
     Args:
         number: Of the exercise, such as `"01.1"`.
-        answers: The answer; several where the exercise asks for several; none for a hint.
+        answers: The answer; several where the exercise asks for several; none says how to give one.
         named: The same, by name.
 
     Returns:
@@ -101,7 +101,7 @@ def _check(number, answers):
     if exercise is None:
         return Outcome(number, "open", _unknown(number))
     if not answers:
-        return Outcome(number, "open", repr(hint(number)))
+        return Outcome(number, "open", f'Give your answer too: `tl.check("{number}", answer)`.')
     status, message = exercise.judge(answers[0] if len(answers) == 1 else answers)
     return Outcome(number, status, message)
 

@@ -288,15 +288,18 @@ mean = falls.pivot_table(index=["way", "accent"], columns="learned", values="acc
 # %% [markdown]
 # On average not to know the *speaker* costs about three points, and not to know the *accent* besides some two or three
 # more. Who holds out "an accent" and has no middle column adds the two up, and blames the accent for voices that were
-# new. Accents differ (second table, points lost by the accent alone): some cost nothing, some five. Three draws with
+# new. Accents differ (second table, points lost by the accent alone): some cost nothing, some much,
+# most of all with the photographs' features. Three draws with
 # some 90 recordings each: a point or two in this table is chance, and what is below zero is no gain.
 #
-# For the speech source the speaker costs least, below a point. But it has heard these accents in other words; what it
+# For the speech source both cost little, and the order turns: below a point for the speaker, somewhat more for the accent.
+# But it has heard these accents in other words; what it
 # shows is that a wide source protects, not that it would understand an accent that nobody gave it.
 #
 # ## A few recordings of the new accent
 #
-# We hold `en-gb-x-gbcwmd` out, the rules for the West Midlands, and take the speech source: 15 speakers of other
+# We hold `en-gb-x-gbcwmd` out, the rules for the West Midlands. It is the accent that cost the speech source most in the
+# table above, chosen so that there is something to mend: the fall is larger than typical. We take the speech source: 15 speakers of other
 # accents to learn from, and then 5, 10 and 20 recordings of the new accent by up to three *other* speakers of it, each
 # counted three times. Three ways to learn from the same recordings:
 #
@@ -355,7 +358,7 @@ shown.pivot_table(index="labels", columns="way", values="accuracy", aggfunc=["me
 # alike**: the whole of it is that the new accent is among what is learned from, not what is trained. The probe's features
 # are right already, and `conv5` has nothing to mend; so the cheapest way will do. (A random head and a moving stage do no harm
 # either at this rate, see lesson 03.) The fall is six points, from three draws: differences of a point between the lines
-# are chance. Where the source is poor there would be more for fine-tuning to do.
+# are chance (120 recordings are asked, so one of them is 0.8 points). Where the source is poor there would be more for fine-tuning to do.
 #
 # ## Did it happen as predicted?
 #
