@@ -61,6 +61,15 @@ def test_the_exercises_and_code_that_notes_name_are_in_the_lesson(source):
         assert code in lesson
 
 
+@pytest.mark.parametrize(
+    "path", [NOTES / "README.md", *sorted((LESSONS / "quizzes").glob("*.toml"))], ids=lambda p: p.stem
+)
+def test_the_exercises_that_course_and_quizzes_name_are_there(path):
+    there = re.findall(r"### Exercise (\d\d\.\d)", "".join(source.read_text(encoding="utf-8") for source in SOURCES))
+    named = re.findall(r"[Ee]xercise (\d[\d.]*\d|\d)", path.read_text(encoding="utf-8"))
+    assert set(named) <= set(there)
+
+
 def test_the_course_links_every_lesson():
     course = (NOTES / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"\((\d\d_\w+)\.md\)", course)) == {path.stem for path in NOTES.glob("[0-9]*.md")}

@@ -514,7 +514,7 @@ tl.check("06.2", average)
 
 # %%
 frozen_table = pd.DataFrame({"seed": [2, 0, 4, 1, 3], "accuracy": [0.58, 0.60, 0.62, 0.64, 0.66]})  # sorted by accuracy
-tuned_table = pd.DataFrame({"seed": [0, 1, 2, 3, 4], "accuracy": [0.62, 0.63, 0.58, 0.65, 0.64]})
+tuned_table = pd.DataFrame({"seed": [0, 1, 2, 3, 4], "accuracy": [0.59, 0.63, 0.63, 0.65, 0.62]})
 # solution: how many draws?
 better = tuned_table.set_index("seed")["accuracy"] > frozen_table.set_index("seed")["accuracy"].sort_index()
 helped = better.sum()

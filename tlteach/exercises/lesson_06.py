@@ -108,7 +108,7 @@ EXERCISES = [
         otherwise="Ask `mini_tokenizer.pieces(word)` of each, and count.",
         hints=(
             "The pieces were learned from film reviews. Which word has no business there?",
-            "`max(words, key=lambda word: len(mini_tokenizer.pieces(word)))`",
+            "`max(candidates, key=lambda word: len(mini_tokenizer.pieces(word)))`",
         ),
         note="Five pieces of which none means anything: what the source has not read, it has to spell.",
     ),
@@ -150,26 +150,23 @@ EXERCISES = [
     Exercise(
         "06.3",
         Number(unit="draws"),
-        right=2,
-        accepts=[2, "2", "2 draws", np.int64(2)],
+        right=1,
+        accepts=[1, "1", "1 draw", np.int64(1)],
         mistakes=[
+            Mistake([4], "The rows were compared as they stand, and they are of different draws: look at `seed`."),
+            Mistake([2], "One draw is the same to the last digit: that is no gain."),
+            Mistake([3], "In three draws the *frozen features* are better. Which is taken from which?"),
+            Mistake([0.2, 20], "That is the share. How many draws of the five?"),
             Mistake(
-                [3],
-                "Two ways lead to 3: the rows were compared as they stand, though they are of different draws; or the draw without a difference was counted as a gain.",
+                [0.004, 0.4], "That is the mean gain, which one lucky draw can make. In *how many* draws is there one?"
             ),
-            Mistake(
-                [5],
-                "The frozen features are taken from the fine-tuned ones, and the number above zero is counted. Did all five gain?",
-            ),
-            Mistake([0.4, 40], "That is the share. How many draws of the five?"),
-            Mistake([0.6, -0.6], "That looks like a mean gain. The number of draws is asked for."),
         ],
         otherwise="Align by `seed`, take one from the other, and count what is above zero.",
         hints=(
             "The two tables are not in the same order: look at the column `seed`.",
-            '`(tuned.set_index("seed") - frozen.set_index("seed"))["accuracy"] > 0`',
+            '`(tuned_table.set_index("seed") - frozen_table.set_index("seed"))["accuracy"] > 0`',
         ),
-        note="Two of five: no gain that one could speak of. Row by row it had looked like three. pandas aligns by index, NumPy does not.",
+        note="One of five. Row by row it had looked like four, and the mean is above zero too. pandas aligns by index, NumPy does not.",
     ),
     Exercise(
         "06.4",

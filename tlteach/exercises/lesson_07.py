@@ -150,12 +150,24 @@ EXERCISES = [
                 [0.8], "8 of 10 words are right, and that is the share of words. How many *entities* are found whole?"
             ),
             Mistake(
-                [0.75, 0.67],
-                "You gave half a name its credit, or counted none as missed. An entity is found if type, first and last word are right.",
+                [0.75],
+                "3 of 4: half a name was counted as found. An entity is found if type, first *and* last word are right.",
+            ),
+            Mistake(
+                [0.67],
+                "That is the F1 of the labelled *words*, or of one type. Count whole entities, of all types together.",
+            ),
+            Mistake(
+                [0.44],
+                "That is the mean of the three types' F1. Over all types, entities are counted together: a frequent type weighs more.",
             ),
             Mistake(
                 [0.4],
-                "2 of 5: hits over what was called an entity and what is one, together. F1 counts the hits twice.",
+                "2 of 5: five *words* bear a label, but together they are four entities.",
+            ),
+            Mistake(
+                [0.25],
+                "2 of 8: hits over what was called an entity and what is one, together. F1 counts the hits twice.",
             ),
             Mistake(
                 [0.33],
@@ -166,7 +178,7 @@ EXERCISES = [
         otherwise="Count: entities that are there, entities that were called, and those that agree in type, first and last word.",
         hints=(
             "There are four entities, and four were called. How many agree in type, first *and* last word?",
-            "`tl.entity_f1([true], [said])` counts for you.",
+            "`tl.entity_f1([true_labels], [said_labels])` counts for you.",
         ),
         note="80 % of the words, half of the entities. Say which one you report.",
     ),
