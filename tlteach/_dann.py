@@ -71,7 +71,7 @@ class Dann:
         (None, 2)
 
     Reference:
-        Ganin et al. 2016, Domain-adversarial training of neural networks; lesson 11.
+        Ganin et al. 2016, Domain-adversarial training of neural networks.
     """
 
     units: int = 64

@@ -32,7 +32,7 @@ def group_weights(table, group, *, label="class"):
 
     Reference:
         Shimodaira 2000; Sagawa et al. 2020, An investigation of why overparameterization exacerbates
-        spurious correlations; lesson 12.
+        spurious correlations.
     """
     cells = _cells(table, group, label)
     counts = np.bincount(cells)
@@ -66,7 +66,7 @@ def balanced_rows(table, group, *, label="class", seed=0):
 
     Reference:
         Kirichenko, Izmailov and Wilson 2023, Last layer re-training is sufficient for robustness to spurious
-        correlations; lesson 12.
+        correlations.
     """
     cells = _cells(table, group, label)
     order = np.random.default_rng(seed).permutation(len(cells))

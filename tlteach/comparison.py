@@ -84,7 +84,7 @@ def compare(strategies, splits, *, labels=(10, 40, 160), seeds=5, sources=None, 
         ['strategy', 'source', 'labels', 'seed', 'accuracy', 'seconds']
 
     Reference:
-        Torrey and Shavlik 2009, Transfer Learning; lesson 08.
+        Torrey and Shavlik 2009, Transfer Learning.
     """
     strategies = _named_strategies(strategies)
     sources = _loadable(_default_source(splits) if sources is None else sources)

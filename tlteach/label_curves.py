@@ -72,7 +72,7 @@ def benefits(table, *, baseline="scratch", accuracy=None, resamples=2000, seed=0
         [[4.0, 'at least']]
 
     Reference:
-        Torrey and Shavlik 2009, Transfer Learning; lesson 08.
+        Torrey and Shavlik 2009, Transfer Learning.
     """
     _check(table, baseline)
     groups = table.groupby(["strategy", "source"], sort=False)

@@ -31,7 +31,8 @@ def needed(lessons="all"):
     unknown = [each for each in numbers if each not in texts]
     if unknown:
         raise ValueError(f"lessons must be all, or some of {','.join(sorted(texts))}. Received: {lessons!r}.")
-    names = {name for number in numbers for name in re.findall(r"[\"'](\w+)[\"']", texts[number])}
+    quoted = r"[\"'](\w+)[\"'](?!:)"  # what a lesson loads; a dict's key is only called so
+    names = {name for number in numbers for name in re.findall(quoted, texts[number])}
     wanted = [s for s in all_sources() if s.name in names or lessons == "all"]
     return wanted, [f"{name}: {told}." for name, told in _NOT_COVERED.items() if name in names]
 

@@ -56,7 +56,7 @@ def check_recipe(model, train, *, val=None, test=None, classes=None, fine_tuning
         ['softmax and from_logits']
 
     Reference:
-        Lesson 13.
+        Each check names its own, such as issue 20285 of Keras for BatchNorm that moves.
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"model must be a keras.Model. Received: {type(model).__name__}.")

@@ -74,7 +74,7 @@ def worst_group(report, column):
         ['class', 'light', 'accuracy', 'low', 'high', 'n']
 
     Reference:
-        Sagawa et al. 2020, Distributionally robust neural networks for group shifts; lesson 12.
+        Sagawa et al. 2020, Distributionally robust neural networks for group shifts.
     """
     check_column(report.predictions, column)
     values, true = report.predictions[column], report.predictions["class"]
