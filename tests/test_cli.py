@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import tlteach as tl
 from tlteach.cli import app
 
 RUN = CliRunner()
@@ -186,22 +187,65 @@ def test_out_that_cannot_be_made_is_told_before_any_work(stripes, tmp_path):
     assert "extract" not in found.output and (tmp_path / "file").read_text() == "mine"
 
 
-def test_ctrl_c_ends_all_phases_and_is_told(stripes, monkeypatch):
-    from tlteach import _tuning, recipe
-    from tlteach.finetune import fine_tune
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        raise KeyboardInterrupt
 
-    class Stop(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            raise KeyboardInterrupt
+
+def watch_tuning(monkeypatch, stop_at):
+    """Keep what each fine-tuning is asked for, and end one of them by Ctrl-C."""
+    from tlteach import _tuning
+    from tlteach.finetune import fine_tune
 
     asked = []
 
-    def stopped(model, splits, phases, **options):
-        asked.append(phases)
-        return fine_tune(model, splits, phases, callbacks=[Stop()], **options)
+    def watched(model, splits, phases, **options):
+        asked.append((model, splits, phases))
+        return fine_tune(model, splits, phases, callbacks=[Stop()] if len(asked) == stop_at else [], **options)
 
-    monkeypatch.setattr(_tuning, "fine_tune", stopped)
-    splits, _ = recipe.read_splits(stripes / "learn", labels=24)
-    fitted = recipe.fit_splits(splits, {"name": "resnet50"}, phases=3)
+    monkeypatch.setattr(_tuning, "fine_tune", watched)
+    return asked
+
+
+@pytest.fixture
+def few_stripes(stripes):
+    from tlteach import recipe
+
+    return recipe.read_splits(stripes / "learn", labels=24)[0]
+
+
+def test_ctrl_c_ends_all_phases_and_is_told(few_stripes, monkeypatch):
+    from tlteach import recipe
+
+    asked = watch_tuning(monkeypatch, stop_at=1)
+    fitted = recipe.fit_splits(few_stripes, {"name": "resnet50"}, phases=3)
     assert len(asked) == 1 and fitted.run.interrupted
     assert "nterrupted" in fitted.decision
+
+
+def kept(runs):
+    """Let every phase count as one that helped."""
+
+    def outcome(run, told):
+        runs.append(run)
+        run.plan["kept epoch"] = 2
+        return True, f"Fine-tuned: {told}."
+
+    return outcome
+
+
+@pytest.mark.parametrize("stop_at", [None, 2])
+def test_what_validation_chose_learns_anew_from_all(few_stripes, monkeypatch, stop_at):
+    from tlteach import recipe
+
+    asked, runs = watch_tuning(monkeypatch, stop_at), []
+    monkeypatch.setattr(recipe, "outcome", kept(runs))
+    fitted = recipe.fit_splits(few_stripes, {"name": "vgg16"}, phases=1)
+    (first, splits, _), (anew, all_of_them, phases) = asked
+    assert all_of_them.train.num_examples == splits.train.num_examples + splits.val.num_examples
+    assert [(phase.keep, phase.epochs) for phase in phases] == [("last", 2)]
+    assert fitted.model is (first if stop_at else anew) and fitted.run.interrupted == bool(stop_at)
+    assert ("learned anew" in fitted.decision) == (not stop_at)
+    if stop_at:  # the weights that validation chose are back
+        measured = tl.evaluate(fitted.model, splits.val).accuracy
+        assert measured == pytest.approx(runs[0].history["val_accuracy"].max())

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 import tlteach as tl
 from tlteach import recipe_sound
+from tlteach._tuning import joined
 from tlteach.recipe import fit_splits, read_splits
-from tlteach.recipe_sound import balanced, in_memory, joined, learn_sounds
+from tlteach.recipe_sound import balanced, in_memory, learn_sounds
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from tlteach.data import Split
 from tlteach.finetune import fine_tune
 
 ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
@@ -47,6 +48,40 @@ def tune(model, splits, phases, *, greedy, seed):
         seconds=sum(r.seconds for r in runs),
         interrupted=any(r.interrupted for r in runs),
     )
+
+
+def tune_on_all(model, splits, run, phases, *, seed):
+    """Train by the phases that validation kept, on the validation pictures too.
+
+    Nothing is left to choose, so each runs to its end: as many epochs as before where its rate
+    falls to zero, and else as many as were best.
+
+    Args:
+        model: A model from `attach_head`, as it was before `run`.
+        splits: `Splits`.
+        run: `Run` from `tune`.
+        phases: The phases that it was planned of.
+        seed: Seed of the order.
+
+    Returns:
+        `Run`.
+    """
+    plan = [
+        replace(phase, keep="last", epochs=int(epochs) if phase.schedule == "constant" else phase.epochs)
+        for phase, epochs in zip(phases, run.plan["kept epoch"], strict=False)
+        if epochs > 0
+    ]
+    return fine_tune(model, replace(splits, train=joined(splits.train, splits.val)), plan, seed=seed)
+
+
+def joined(one, other):
+    """Return two splits of the same classes as one.
+
+    Args:
+        one, other: `Split`.
+    """
+    table = pd.concat([one.table, other.table], ignore_index=True)
+    return Split([*one.pictures, *other.pictures], table, one.classes, size=one.size, batch_size=one.batch_size)
 
 
 def outcome(run, told):

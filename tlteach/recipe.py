@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 
 from tlteach._stages import HEAD, find_stages
-from tlteach._tuning import ENOUGH_MISTAKES, mistakes_of, outcome, tune
+from tlteach._tuning import ENOUGH_MISTAKES, mistakes_of, outcome, tune, tune_on_all
 from tlteach.backbones import SPEECH, default_input_size, load_backbone, takes_texts
 from tlteach.data import Splits, from_folder, subset, with_test_folder
 from tlteach.evaluation import Report, evaluate
@@ -93,8 +93,8 @@ def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
     together, which serve targets far from the source better. If the better one makes enough
     mistakes on validation for an improvement to be seen, a third of the stages is fine-tuned
     from there, and if validation gets better by it, three quarters; or three quarters at once,
-    where the probe errs often. If nothing helps, the probe learns from the validation pictures
-    too.
+    where the probe errs often. When that has been decided, probe and kept phases learn anew,
+    from the validation pictures too.
 
     Args:
         splits: `Splits`; the test split is touched once, at the end.
@@ -182,11 +182,22 @@ def learn(backbone, splits, *, phases=None, seed=0, store="default"):
     if phases == 0 or (phases is None and view.mistakes < ENOUGH_MISTAKES):
         why = "and none was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
         return _probe_alone(backbone, view, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
+    start = backbone.model.get_weights()
     model = attach_head(backbone, view.probe, **view.how)
     planned = gradual_unfreezing(backbone, phases) if phases else deepening(model, view.mistakes / count)
     run = tune(model, splits, planned, greedy=phases is None, seed=seed)
     helped, decision = outcome(run, told)
-    return model if helped else _probe_alone(backbone, view, seed), run, decision
+    if not helped:
+        return _probe_alone(backbone, view, seed), run, decision
+    if run.interrupted:
+        return model, run, decision
+    best = model.get_weights()
+    backbone.model.set_weights(start)
+    anew = _probe_alone(backbone, view, seed)
+    if tune_on_all(anew, splits, run, planned, seed=seed).interrupted:
+        model.set_weights(best)
+        return model, replace(run, interrupted=True), f"Interrupted. {decision}"
+    return anew, run, f"{decision} Then all was learned anew, from the validation pictures too."
 
 
 def _views(backbone, splits, *, seed, store):

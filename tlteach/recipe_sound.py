@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
+from tlteach._tuning import joined
 from tlteach.data import Split
 from tlteach.features import Features, Part, extract_features
 from tlteach.finetune import Phase, fine_tune
@@ -57,16 +57,6 @@ def learn_sounds(backbone, splits, *, phases=None, seed=0, store="default"):
     run = fine_tune(model, replace(splits, train=spoken), [phase], seed=seed, store=store)
     stopped = "Interrupted. " if run.interrupted else ""
     return model, None, f"{stopped}All stages fine-tuned in {phase.epochs} epochs of {told}, with SpecAugment."
-
-
-def joined(one, other):
-    """Return two splits of the same classes as one.
-
-    Args:
-        one, other: `Split`.
-    """
-    table = pd.concat([one.table, other.table], ignore_index=True)
-    return Split([*one.pictures, *other.pictures], table, one.classes, size=one.size, batch_size=one.batch_size)
 
 
 def balanced(split, column):
