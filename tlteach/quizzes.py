@@ -10,11 +10,12 @@ from tlteach._assets import shipped
 
 _LETTERS = "ABCDEF"
 _VIEW = "application/vnd.jupyter.widget-view+json"
-# an answer may need two lines, which the widgets' own style does not expect
+# an answer may need two lines, which the widgets' own style does not expect; and the button belongs before it
 _STYLE = """<style>
 .tlteach-quiz .jupyter-widget-radio-box label, .tlteach-quiz .widget-radio-box label {
     display: flex; align-items: flex-start; height: auto; line-height: 1.4; white-space: normal; margin-bottom: 4px;}
-.tlteach-quiz .jupyter-widget-radio-box input, .tlteach-quiz .widget-radio-box input {flex: none; height: 1.4em;}
+.tlteach-quiz .jupyter-widget-radio-box label input, .tlteach-quiz .widget-radio-box label input {
+    flex: none; height: 1.4em; order: -1; margin: 0 8px 0 0;}
 .tlteach-quiz .jupyter-widget-html-content, .tlteach-quiz .widget-html-content {line-height: 1.4;}
 </style>"""
 
