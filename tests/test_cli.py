@@ -1,12 +1,14 @@
 """The command line, as a person uses it: fit, predict, and what is said when something is wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -90,6 +92,34 @@ def test_plain_keras_gives_the_same_probabilities_without_tlteach(fitted, stripe
     )
     plain = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     np.testing.assert_allclose(json.loads(plain.stdout.splitlines()[-1]), list(ours.values()), atol=1e-5)
+
+
+def test_a_model_that_may_be_guessing_says_so_when_it_predicts(fitted, stripes, tmp_path):
+    picture = str(stripes / "test" / "upright" / "00.png")
+    shutil.copy(fitted / "model.keras", tmp_path)
+    told = json.loads((fitted / "report.json").read_text())
+    assert told["may_be_guessing"] is False
+    for guessing, sentence in ((True, "could not be told from guessing (accuracy 40.0% to 60.0%"), (False, "")):
+        told |= {"may_be_guessing": guessing, "accuracy_interval": [0.4, 0.6]}
+        (tmp_path / "report.json").write_text(json.dumps(told))
+        result = RUN.invoke(app, ["predict", str(tmp_path / "model.keras"), picture])
+        assert result.exit_code == 0 and json.loads(result.stdout)["label"] in told["classes"]
+        assert sentence in result.stderr and bool(sentence) == ("guessing" in result.stderr)
+    (tmp_path / "report.json").write_text("[1]")  # whatever lies there, the model is what is asked
+    assert RUN.invoke(app, ["predict", str(tmp_path / "model.keras"), picture]).exit_code == 0
+
+
+@pytest.mark.parametrize(("right", "guessing"), [(50, True), (72, True), (99, False)])
+def test_the_bar_is_to_name_the_commonest_class_always(right, guessing):
+    from tlteach.evaluation import report_of
+    from tlteach.report import may_be_guessing, verdict
+
+    true = np.repeat([0, 1], [70, 30])
+    predicted = np.where(np.arange(100) < right, true, 1 - true)
+    names = np.array(["a", "b"])
+    report = report_of(pd.DataFrame({"class": names[true], "predicted": names[predicted]}), ["a", "b"])
+    assert may_be_guessing(report) == guessing
+    assert ("That cannot be told from guessing: use more pictures" in verdict(report)) == guessing
 
 
 def test_the_model_knows_its_class_names_wherever_it_is_moved(fitted):

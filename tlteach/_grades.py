@@ -7,7 +7,7 @@ import pandas as pd
 
 from tlteach._assets import write_beside
 
-FIRST, LAST = ["learner", "lesson", "notebook"], ["passed", "seconds", "remark", "key"]
+FIRST, LAST = ["learner", "lesson", "notebook"], ["passed", "of", "seconds", "remark", "key"]
 _SHOWN = {"passed": "passed", "wrong": "wrong", "open": "open"}
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -77,7 +77,7 @@ def read_grades(out):
 
 def _typed(row):
     kept = {k: v[1:] if v[:1] == "'" and _safe(v[1:]) == v else v for k, v in row.items() if k and v != ""}
-    return {"remark": "", **kept, "passed": int(row["passed"]), "seconds": float(row["seconds"])}
+    return {"remark": "", **kept, "passed": int(row["passed"]), "of": int(row["of"]), "seconds": float(row["seconds"])}
 
 
 def _page(table):

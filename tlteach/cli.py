@@ -158,7 +158,7 @@ def predict(
     if bool(paths) == bool(text):
         raise fail("predict needs pictures or --text, and not both.", 2)
     _start_keras()
-    from tlteach.predicting import predict_files, predict_texts
+    from tlteach.predicting import doubt, predict_files, predict_texts
 
     try:
         failed = 0
@@ -167,6 +167,8 @@ def predict(
             typer.echo(json.dumps(line, ensure_ascii=False))
     except (ValueError, OSError, ImportError) as error:
         raise fail(str(error)) from None
+    if doubt(model):
+        typer.echo(doubt(model), err=True)
     if failed:
         raise fail(f"{failed} of the files could not be read; the lines with 'error' name them.")
 

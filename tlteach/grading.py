@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from tlteach._assets import default_size
 from tlteach._attempt import KERNEL
+from tlteach._exercises import exercises_of
 from tlteach._grades import read_grades, write_grades
 from tlteach._processes import Watched
 from tlteach._submissions import Submission, changes, find_submissions, snapshot
@@ -47,7 +48,8 @@ def grade_folder(folder, out, *, limits=Limits(), jobs=1, again=False):
 
     Returns:
         `pandas.DataFrame`, a row a notebook: learner, lesson, notebook, a column for each exercise
-        (passed, wrong or open), passed (how many), seconds, remark (why it could not be graded whole), key.
+        (passed, wrong or open), passed (how many), of (how many the lesson has), seconds,
+        remark (why it could not be graded whole), key.
 
     Raises:
         ValueError: If there is no folder, or no notebook in it.
@@ -97,6 +99,7 @@ def _row(submission, results=None, *, seconds=0.0, remark=""):
         "notebook": submission.path,
         **results,
         "passed": sum(status == "passed" for status in results.values()),
+        "of": sum(len(exercises_of(lesson)) for lesson in lessons or [submission.lesson]),
         "seconds": round(seconds, 1),
         "remark": remark,
         "key": submission.key,

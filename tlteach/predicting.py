@@ -1,5 +1,6 @@
 """Predict picture files or texts with a saved model, one after another, through nothing but the model."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,22 @@ def predict_texts(model, texts):
     for text in texts:
         probabilities = np.asarray(network(network.tokenizer(text), training=False))[0]
         yield {"text": text, **_named(probabilities, classes)}
+
+
+def doubt(model):
+    """Return the sentence that a model's report has against it, or nothing.
+
+    Args:
+        model: Path of a `.keras` file; `report.json` is looked for beside it.
+    """
+    try:
+        told = json.loads(Path(model).with_name("report.json").read_text(encoding="utf-8"))
+        low, high = told["accuracy_interval"]
+        doubtful = bool(told["may_be_guessing"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    said = f"in its test this model could not be told from guessing (accuracy {low:.1%} to {high:.1%}, see the report)."
+    return said if doubtful else ""
 
 
 def _named(probabilities, classes):
