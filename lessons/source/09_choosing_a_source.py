@@ -22,6 +22,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pandas as pd
+from scipy.stats import weightedtau
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -156,14 +157,16 @@ for name, task in tqdm(tasks.items()):
 # VGG16 of photographs, on drawn pets, where is *accents* unlike it, and where is the random twin?
 
 # %%
-tables = {name: tl.stage_similarity(shelf["photographs, VGG16"], shelf[name], pets_target) for name in ("accents", "random, VGG16")}
-tl.plot_similarity(tables["accents"]).set(ylabel="photographs", xlabel="accents");
+first = shelf["photographs, VGG16"]
+tl.plot_similarity(tl.stage_similarity(first, shelf["accents"], pets_target)).set(ylabel="photographs", xlabel="accents");
 
 # %%
-tl.plot_similarity(tables["random, VGG16"]).set(ylabel="photographs", xlabel="random");
+tl.plot_similarity(tl.stage_similarity(first, shelf["random, VGG16"], pets_target)).set(ylabel="photographs", xlabel="random");
 
 # %% [markdown]
-# CKA_TEXT
+# The first three stages were frozen while *accents* was learned, so they are the same network: 1.00 on the diagonal. `block4` has
+# moved, and of `block5` about half is left. The random twin has little in common with either from the first stage on.
+# So CKA tells whether two candidates are really *two*. It does not tell which is better: it looked at no label.
 #
 # ## Rank the shelf, twice
 #
@@ -180,7 +183,8 @@ counts = {"cat or dog": 80, "digits": 100}
 
 def told(few):
     """What each source's own head says of the labelled pictures."""
-    return {name: np.concatenate([head.predict(part, verbose=0) for part in (few.train, few.val)]) for name, head in heads.items()}
+    parts = few.train, few.val
+    return {name: np.concatenate([head.predict(part, verbose=0) for part in parts]) for name, head in heads.items()}
 
 
 scores = ("h_score", "shrunk_h_score", "log_me")
@@ -196,7 +200,11 @@ ranked["cat or dog"].round(3)
 ranked["digits"].round(3)
 
 # %% [markdown]
-# RANK_TEXT
+# - **Cat or dog**: LogME and the probe put photographs and *poses* on top, and speech at or near the bottom. The shrunk H-score has speech
+#   first. They cannot both be right. The plain H-score is 1 for everybody: 80 pictures, 128 features or more.
+# - **Digits**: all agree on speech. And *accents* is at the very bottom, although it has learned from spoken digits. It has
+#   learned to ignore *which* digit: near data with another question are not a near source.
+# - LEEP and NCE exist for three sources only. Of *poses*, LEEP thinks best in both tables.
 #
 # ## Fine-tune from all of them
 #
@@ -213,7 +221,9 @@ def tuned(source, target, seed):
     backbone.model.set_weights(kept[source])
     model = tl.attach_head(backbone, tl.linear_probe(tl.extract_features(backbone, few), seed=seed))
     phase = tl.Phase((list(backbone.stages)[-1], "head"), epochs=6, learning_rate=3e-4, schedule="cosine", keep="last")
-    return tl.evaluate(tl.fine_tune(model, few, phase, seed=seed).model, few.test).accuracy
+    tl.fine_tune(model, few, phase, seed=seed)
+    features = tl.extract_features(backbone, few.test, store=None)  # of the tuned backbone, whose layers are the model's
+    return np.mean(np.asarray(model.get_layer("head")(features)).argmax(1) == few.test.labels)
 
 # %%
 plan = [(target, source, seed) for target in targets for source in shelf for seed in range(2)]
@@ -233,7 +243,9 @@ tl.plot_ranking(ranked["cat or dog"], truth["cat or dog"], scores=["shrunk_h_sco
 tl.plot_ranking(ranked["digits"], truth["digits"], scores=["shrunk_h_score", "log_me", "probe_accuracy"]);
 
 # %% [markdown]
-# TRUTH_TEXT
+# For cats and dogs a good score's points rise from left to right: so they do for LogME and the probe, while the shrunk H-score
+# has its two favourites near the bottom. For digits one source stands so far away from all others that any score which finds it
+# looks good. And neighbours in the truth differ less than their two draws do: nobody can order those.
 #
 # ## How good were the scores?
 #
@@ -241,27 +253,34 @@ tl.plot_ranking(ranked["digits"], truth["digits"], scores=["shrunk_h_score", "lo
 # at the top count more. `rank_agreement` draws its interval over sources and seeds. LEEP and NCE have three sources only.
 
 # %%
-agreed = {name: tl.rank_agreement(ranked[name], runs[runs["target"] == name], resamples=1000) for name in targets}
+measures = ["probe_accuracy", "log_me", "shrunk_h_score", "leep", "nce"]
+agreed = {}
+for name, rows in runs.groupby("target", sort=False):
+    agreed[name] = tl.rank_agreement(ranked[name], rows, scores=measures, resamples=1000)
 tl.plot_agreement(agreed);
 
 # %%
 pd.concat(agreed, names=["target"]).droplevel(1).round(2)
 
 # %% [markdown]
-# AGREE_TEXT
+# Read the intervals, not the points. LEEP and NCE have three sources, and their intervals reach from -1 to 1: **as wide as
+# they can be**. With eight, those of LogME and the probe reach from about 0.4, or less, to 1: from
+# *mediocre* to *perfect*. They lie above zero, so here the two are better than chance; which of them is better, nobody can say. And the shrunk
+# H-score, nearly perfect for digits, is on the wrong side for cats and dogs: **no score always wins**, and one target does not
+# show it.
 #
 # What a wrong order **costs** is another question. Who takes the source that a score puts first loses so many points
 # against the best of the eight:
 
 # %%
-measures = [*scores, "probe_accuracy"]
-chosen = {name: table.set_index("source")[measures].idxmax() for name, table in ranked.items()}
-lost = pd.DataFrame({name: 100 * (truth[name].max() - truth[name][chosen[name]].to_numpy()) for name in targets}, index=measures)
+taken = {name: table.set_index("source")[measures[:3]].idxmax() for name, table in ranked.items()}
+lost = pd.DataFrame({name: 100 * (truth[name].max() - taken[name].map(truth[name])) for name in targets})
 lost.loc["a source at random"] = [100 * (truth[name].max() - truth[name].mean()) for name in targets]
 lost.round(1)
 
 # %% [markdown]
-# LOST_TEXT
+# That is what matters at the end of the day. The probe and LogME cost next to nothing on either target. The shrunk
+# H-score costs more for cats and dogs than a source taken blindly. (The plain one has no first: it is the same for nearly all.)
 #
 # ### How many sources would be enough?
 #
@@ -280,44 +299,209 @@ more = {f"{count} sources": invented(count) for count in (8, 30, 100, 300)}
 tl.plot_agreement(more);
 
 # %% [markdown]
-# MORE_TEXT
+# All four are the *same* score. With eight sources it could be useless or perfect; thirty make the interval half as wide; to
+# tell 0.6 from 0.7 takes a hundred and more. Published comparisons have ten or so networks: much of what one data set
+# says there is luck, and from paper to paper another score wins.
 #
 # ## Where scores mislead
 #
-# **By width.** We put columns of pure noise beside the features of *photographs, VGG16* and ask again, for digits.
-# **Predict** what each score says of a source that is made worse.
+# **By width.** ResNet50 has 512 features, VGG16 128. How much of a score is the number of features? Give the pictures
+# *each other's labels*: there is nothing left to find, and whatever a score still says, it says of the width and
+# the shape of the features. **Predict** what is left of each score for cats and dogs.
 
 # %%
-few = tl.subset(targets["digits"], counts["digits"])
-x, y = tl.extract_features(shelf["photographs, VGG16"], few).train
-noise = np.random.default_rng(0).normal(x.mean(), x.std(), (len(x), 512))
-rows = []
-for count in (0, 32, 128, 512):
-    wide = np.hstack([x, noise[:, :count]])
-    rows += [("plain", count, tl.h_score(wide, y)), ("shrunk", count, tl.h_score(wide, y, shrinkage=True)), ("log_me", count, tl.log_me(wide, y))]
-widths = pd.DataFrame(rows, columns=["score", "columns of noise", "value"])
-widths.pivot_table(index="columns of noise", columns="score", values="value").round(2)
+few = tl.subset(targets["cat or dog"], counts["cat or dog"])
+kinds = {"h_score": tl.h_score, "shrunk_h_score": lambda x, y: tl.h_score(x, y, shrinkage=True), "log_me": tl.log_me}
+
+
+def shuffled(source, draws=10):
+    """Each score with labels at random, the mean of some draws."""
+    x = np.concatenate([tl.extract_features(shelf[source], part) for part in (few.train, few.val)])
+    y = np.concatenate([few.train.labels, few.val.labels])
+    drawn = [np.random.default_rng(seed).permutation(y) for seed in range(draws)]
+    return {name: np.mean([score(x, each) for each in drawn]) for name, score in kinds.items()}
+
+# %%
+control = pd.DataFrame({source: shuffled(source) for source in ranked["cat or dog"]["source"]}).T
+true = ranked["cat or dog"].set_index("source")[[*kinds]]
+pd.concat({"true labels": true, "shuffled": control}, axis=1).swaplevel(axis=1).sort_index(axis=1).round(2)
+
+# %%
+above = ranked["cat or dog"].assign(shrunk_h_score=(true - control)["shrunk_h_score"].to_numpy())
+mended = tl.rank_agreement(above, runs[runs["target"] == "cat or dog"], scores=["shrunk_h_score"], resamples=1000)
+tl.plot_agreement({"as it is": agreed["cat or dog"].iloc[[2]], "less its control": mended});
 
 # %% [markdown]
-# WIDTH_TEXT
+# To be read with the run.
 #
 # **By who it is.** Brain slices, eight of each patient: `rank_sources` holds whole patients out, because the data say
 # `groups="patient"`. Without, single slices are held out, as scores without folds do in their way. The truth is a
-# probe's accuracy for the patients of the test split. (*Tumours* has learned from these patients, and stays away.)
+# probe's accuracy for the patients of the test split. Four sources that have not seen these patients:
 
 # %%
 slices = tl.subset(mri, 160)
-others = {name: backbone for name, backbone in shelf.items() if name != "tumours"}
-by_patient = tl.rank_sources(others, slices).set_index("source")
-by_slice = tl.rank_sources(others, replace(slices, groups=None)).set_index("source")
+four = {name: shelf[name] for name in ("photographs, VGG16", "photographs, ResNet50", "random, ResNet50", "speech, ResNet50")}
+by_patient = tl.rank_sources(four, slices, scores=()).set_index("source")["probe_accuracy"]
+by_slice = tl.rank_sources(four, replace(slices, groups=None), scores=()).set_index("source")["probe_accuracy"]
 
-
+# %%
 def for_strangers(backbone):
+    """A probe's accuracy for the patients of the test split."""
     features = tl.extract_features(backbone, slices)
     probe = tl.linear_probe(features, with_val=True)
     return (probe.predict(features.test.x, verbose=0).argmax(1) == features.test.y).mean()
 
 
-strangers = pd.Series({name: for_strangers(backbone) for name, backbone in others.items()})
-known = pd.DataFrame({"slices held out": by_slice["probe_accuracy"], "patients held out": by_patient["probe_accuracy"], "new patients": strangers})
+strangers = pd.Series({name: for_strangers(backbone) for name, backbone in four.items()})
+known = pd.DataFrame({"slices held out": by_slice, "patients held out": by_patient, "new patients": strangers})
 known.round(3)
+
+# %%
+shown = known.rename_axis("source").reset_index().melt("source", var_name="asked", value_name="accuracy")
+tl.plot_ranges(shown, by="source", beside="asked").set_xlabel("accuracy");
+
+# %% [markdown]
+# To be read with the run.
+#
+# ## Did it happen as predicted?
+#
+# If your run does not bear a claim out, the cell stops and says so.
+
+# %%
+tau = {name: table.set_index("score") for name, table in agreed.items()}
+reach = {name: table["high"] - table["low"] for name, table in tau.items()}
+cats, words = truth["cat or dog"], truth["digits"]
+ahead = words.drop("speech, ResNet50").max()
+numbers = {name: table.to_dict("records") for name, table in {**agreed, **more}.items()}
+facts = {"ranked": {name: table.to_dict("records") for name, table in ranked.items()}, "agreed": numbers, "lost": lost.to_dict()}
+tl.save_results("09_choosing_a_source", runs, **facts, control=control.to_dict(), patients=known.to_dict())
+
+# %%
+print(tl.claim("digits from speech", words["speech, ResNet50"], 0.93, 1))
+print(tl.claim("points from speech to the next source, for digits", 100 * (words["speech, ResNet50"] - ahead), 15, 60))
+print(tl.claim("points that speech lacks against the best, for cats and dogs", 100 * (cats.max() - cats["speech, ResNet50"]), 5, 35))
+print(tl.claim("points that accents lacks against the photographs that it began from, for digits", 100 * (words["photographs, VGG16"] - words["accents"]), 5, 40))
+
+# %%
+print(tl.claim("LogME, cats and dogs", tau["cat or dog"]["tau"]["log_me"], 0.3, 1))
+print(tl.claim("linear probe, cats and dogs", tau["cat or dog"]["tau"]["probe_accuracy"], 0.3, 1))
+print(tl.claim("shrunk H-score, cats and dogs", tau["cat or dog"]["tau"]["shrunk_h_score"], -0.8, 0.35))
+print(tl.claim("shrunk H-score, digits", tau["digits"]["tau"]["shrunk_h_score"], 0.5, 1))
+
+# %%
+print(tl.claim("width of the interval of LogME with eight sources", max(each["log_me"] for each in reach.values()), 0.3, 1.6))
+print(tl.claim("width of the interval of LEEP with three", min(each["leep"] for each in reach.values()), 1.5, 2.01))
+print(tl.claim("points lost by taking the probe's first", lost.loc["probe_accuracy"].max(), 0, 8))
+print(tl.claim("points lost by taking the shrunk H-score's first, cats and dogs", lost.loc["shrunk_h_score", "cat or dog"], 6, 30))
+
+# %%
+print(tl.claim("shrunk H-score of speech for shuffled cats and dogs", control.loc["speech, ResNet50", "shrunk_h_score"], 0.6, 1))
+print(tl.claim("points that held-out slices promise above new patients", 100 * (by_slice - strangers).mean(), 8, 35))
+
+# %% [markdown]
+# ## Summary
+#
+# - NCE and LEEP ask the source's old classes, H-score and LogME its features, the probe a new head. None of them sees what fine-tuning
+#   will do.
+# - **No score always wins.** The shrunk H-score was right about digits and wrong about cats and dogs; LogME and the probe
+#   were right about both, on two targets, which proves little.
+# - A rank correlation without an interval says nothing, and with eight sources the interval is wide. Ask what a wrong choice costs.
+# - A probe is hard to beat: it is in accuracy, it knows folds, and its folds can keep patients and speakers together.
+# - The target decides. The best source of the one was near the bottom for the other.
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of `...` and run the cell; it says what it thinks of it. `tl.hint("09.1")` helps.
+#
+# ### Exercise 09.1: More doubt
+#
+# Another source sees the four pictures as the lesson's does, but gives picture 3 the probabilities 0.5 and 0.5. What is its LEEP,
+# to three digits? Change this number. Is it the better source?
+
+# %%
+in_doubt = says.copy()
+# solution: change picture 3's row, and compute LEEP
+in_doubt[2] = [0.5, 0.5]
+score = tl.leep(in_doubt, target)
+# end
+tl.check("09.1", score)
+
+# %% [markdown]
+# ### Exercise 09.2: The score of nothing
+#
+# Forty pictures of four classes, and 50 features of pure noise. **Predict** the plain H-score, then compute it.
+
+# %%
+noise = np.random.default_rng(0).normal(size=(40, 50))
+labels = np.arange(40) % 4
+# solution: the plain H-score
+nothing = tl.h_score(noise, labels)
+# end
+tl.check("09.2", nothing)
+
+# %% [markdown]
+# ### Exercise 09.3: What can be asked here?
+#
+# You have 100 labelled pictures, and ten weights files without top, of networks with 512 features. Which of `"NCE"`, `"LEEP"`,
+# `"H-score"`, `"shrunk H-score"`, `"LogME"` and `"linear probe"` can tell the sources apart?
+
+# %%
+# solution: a list of names
+possible = ["shrunk H-score", "LogME", "linear probe"]
+# end
+tl.check("09.3", possible)
+
+# %% [markdown]
+# ### Exercise 09.4: Luck
+#
+# A score that knows nothing puts eight sources in an order of pure chance. In what share of such orders is the
+# weighted tau with the truth 0.5 or more? Draw a few thousand. Then think: what if somebody tries ten scores and reports the best?
+
+# %%
+random = np.random.default_rng(0)
+# solution: a share, 0 to 1
+drawn_taus = [weightedtau(random.permutation(8), np.arange(8)).statistic for _ in range(4000)]
+share = np.mean(np.array(drawn_taus) >= 0.5)
+# end
+tl.check("09.4", share)
+
+# %% [markdown]
+# ### Exercise 09.5: Design the experiment
+#
+# Is LogME worth its place in your laboratory? Choose how many `sources` you try it on; what the `truth` is: `"linear probe, folds"`,
+# `"fine-tuned, validation split"` or `"fine-tuned, test split"`; what you `report`: `"correlation"`, `"correlation and
+# interval"` or `"correlation, interval and points lost"`; and what stands `beside` it: `"nothing"`, `"random order"` or `"linear
+# probe"`.
+
+# %%
+# solution: {"sources": ?, "truth": "?", "report": "?", "beside": "?"}
+study = {
+    "sources": 20,
+    "truth": "fine-tuned, test split",
+    "report": "correlation, interval and points lost",
+    "beside": "linear probe",
+}
+# end
+tl.check("09.5", study)
+
+# %% [markdown]
+# ### Further
+#
+# - Another draw of the labels: `tl.rank_sources(shelf, tl.subset(targets["digits"], 100, seed=1))`. How much of the order stays?
+# - Put a ninth source on the shelf: the *digits* of the other half of the speakers. Does LEEP find it?
+# - `tl.compare(["frozen", "all stages"], splits, labels=100, seeds=2, sources=...)` runs the truth in processes of its own and goes on
+#   where it was stopped; with `"all stages"` the order may change again.
+#
+# Your own shelf: `tl.rank_sources(["resnet50", "efficientnetb0", "densenet121"], tl.from_folder("pictures"))`.
+#
+# ## References
+#
+# - Tran et al. 2019, *Transferability and hardness of supervised classification tasks* (NCE).
+# - Bao et al. 2019, *An information-theoretic approach to transferability in task transfer learning* (H-score).
+# - Nguyen et al. 2020, *LEEP: a new measure to evaluate transferability of learned representations*.
+# - You et al. 2021, *LogME: practical assessment of pre-trained models for transfer learning*.
+# - Ibrahim et al. 2022, *Newer is not always better* (the shrunk H-score).
+# - Bolya et al. 2021, *Scalable diverse model selection for accessible transfer learning* (features and a probe).
+# - Agostinelli et al. 2022, *How stable are transferability metrics evaluations?*
+# - Kornblith et al. 2019, *Similarity of neural network representations revisited* (CKA).

@@ -50,7 +50,9 @@ EXERCISES = [
             Mistake([-0.2859, -0.286], "That is the lesson's source, with 0.6 and 0.4. Put 0.5 and 0.5 in its place."),
             Mistake([-0.4774, -0.477], "That is NCE, which takes the likeliest class. LEEP keeps the doubt."),
             Mistake([0.2393], "A mean of logarithms of probabilities is below zero: where is the sign?"),
-            Mistake([0.787, 0.7872], "That is the probability that LEEP is the logarithm of. Take `np.log`, or `tl.leep`."),
+            Mistake(
+                [0.787, 0.7872], "That is the probability that LEEP is the logarithm of. Take `np.log`, or `tl.leep`."
+            ),
             Mistake([-0.957, -0.9571], "That is the sum over the four pictures. LEEP is the mean."),
         ],
         otherwise="Change picture 3's row to 0.5 and 0.5, and call `tl.leep` with the target's labels.",
@@ -128,7 +130,9 @@ EXERCISES = [
                 when=lambda n: n > 100,
             ),
             Mistake([0.924, 0.92], "That is the share below. How many are at 0.5 or above?"),
-            Mistake([0.15, 0.145], "Either direction was counted. A score that ranks the wrong way round helps nobody."),
+            Mistake(
+                [0.15, 0.145], "Either direction was counted. A score that ranks the wrong way round helps nobody."
+            ),
         ],
         otherwise="`np.mean([...])` of `weightedtau(random.permutation(8), range(8)).statistic >= 0.5` over many draws.",
         hints=(
