@@ -83,7 +83,7 @@ def plot_agreement(tables, *, ax=None):
         ax.errorbar(table["tau"], places, xerr=reach, label=name, **look)
     ax.axvline(0, color="0.5", linestyle=":", zorder=0)
     ax.set_yticks(range(len(scores)), [score.replace("_", " ") for score in scores])
-    ax.invert_yaxis()
+    ax.set_ylim(len(scores) - 0.5, -0.5)
     ax.set(xlim=(-1.05, 1.05), xlabel="rank correlation with fine-tuning, 95 % interval")
     if len(tables) > 1:
         ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
