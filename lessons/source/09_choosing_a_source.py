@@ -165,7 +165,7 @@ tl.plot_similarity(tl.stage_similarity(first, shelf["random, VGG16"], pets_targe
 
 # %% [markdown]
 # The first three stages were frozen while *accents* was learned, so they are the same network: 1.00 on the diagonal. `block4` has
-# moved, and of `block5` about half is left. The random twin has little in common with either from the first stage on.
+# moved somewhat, and of `block5` less than half is left. The random twin has little in common with either from the first stage on.
 # So CKA tells whether two candidates are really *two*. It does not tell which is better: it looked at no label.
 #
 # ## Rank the shelf, twice
@@ -200,11 +200,11 @@ ranked["cat or dog"].round(3)
 ranked["digits"].round(3)
 
 # %% [markdown]
-# - **Cat or dog**: LogME and the probe put photographs and *poses* on top, and speech at or near the bottom. The shrunk H-score has speech
-#   first. They cannot both be right. The plain H-score is 1 for everybody: 80 pictures, 128 features or more.
-# - **Digits**: all agree on speech. And *accents* is at the very bottom, although it has learned from spoken digits. It has
-#   learned to ignore *which* digit: near data with another question are not a near source.
-# - LEEP and NCE exist for three sources only. Of *poses*, LEEP thinks best in both tables.
+# - **Cat or dog**: LogME and the probe put photographs (VGG16) and *poses* on top, and speech at or near the bottom. The shrunk
+#   H-score has speech first. They cannot both be right. The plain one is 1 for everybody: 80 pictures, 128 features or more.
+# - **Digits**: all agree on speech. And *accents* is at or near the bottom, although it has learned from spoken digits: it has
+#   learned to ignore *which* digit. Near data with another question are not a near source.
+# - LEEP and NCE exist for three sources only, lie close together, and do not agree on the best of the three.
 #
 # ## Fine-tune from all of them
 #
@@ -247,7 +247,7 @@ tl.plot_ranking(ranked["digits"].sort_values("source"), truth["digits"], scores=
 # %% [markdown]
 # For cats and dogs a good score's points rise from left to right: so they do for LogME and the probe, while the shrunk H-score
 # has its two favourites near the bottom. For digits one source stands so far away from all others that any score which finds it
-# looks good. And neighbours in the truth differ less than their two draws do: nobody can order those.
+# looks good. And neighbours in the truth often differ less than their own two draws do: nobody can order those.
 #
 # ## How good were the scores?
 #
@@ -266,10 +266,10 @@ pd.concat(agreed, names=["target"]).droplevel(1).round(2)
 
 # %% [markdown]
 # Read the intervals, not the points. LEEP and NCE have three sources, and their intervals reach from -1 to 1: **as wide as
-# they can be**. With eight, those of LogME and the probe reach from about 0.4, or less, to 1: from
-# *mediocre* to *perfect*. They lie above zero, so here the two are better than chance; which of them is better, nobody can say. And the shrunk
-# H-score, nearly perfect for digits, is on the wrong side for cats and dogs: **no score always wins**, and one target does not
-# show it.
+# they can be**. With eight, those of LogME and the probe begin between 0.1 and 0.5 and end at 1: from *hardly better than chance* to
+# *perfect*. So the two are better than chance here; which of them is better, nobody can say. (With so few, the interval itself is rough.) And the shrunk H-score,
+# nearly perfect for digits, is no better than chance for cats and dogs, with an interval from one end nearly to the
+# other: **no score always wins**, and one target does not show it.
 #
 # What a wrong order **costs** is another question. Who takes the source that a score puts first loses so many points
 # against the best of the eight:
@@ -281,7 +281,7 @@ lost.loc["a source at random"] = [100 * (truth[name].max() - truth[name].mean())
 lost.round(1)
 
 # %% [markdown]
-# That is what matters at the end of the day. The probe and LogME cost next to nothing on either target. The shrunk
+# That is what matters at the end of the day. The probe and LogME cost little or nothing on either target. The shrunk
 # H-score costs more for cats and dogs than a source taken blindly. (The plain one has no first: it is the same for nearly all.)
 #
 # ### How many sources would be enough?
@@ -303,7 +303,7 @@ tl.plot_agreement(more);
 # %% [markdown]
 # All four are the *same* score. With eight sources it could be useless or perfect; thirty make the interval half as wide; to
 # tell 0.6 from 0.7 takes a hundred and more. Published comparisons have ten or so networks: much of what one data set
-# says there is luck, and from paper to paper another score wins.
+# says there is luck, and from data set to data set another score wins.
 #
 # ## Where scores mislead
 #
@@ -338,7 +338,7 @@ tl.plot_agreement({"as it is": agreed["cat or dog"].iloc[[2]], "less its control
 # features 0.8 to 0.9 **for labels that mean nothing**, and those with 128 about 0.35 to 0.6: it ranked by width. For digits that
 # did no harm, because the best sources there happen to be wide. LogME says the same of all, -0.8, which is how it sounds
 # when nothing was found. The remedy is the control itself: each score less what it says of shuffled labels. The order
-# for cats and dogs turns from wrong to mostly right.
+# for cats and dogs turns from chance to mostly right (as far as eight sources tell: look at the interval).
 #
 # **By who it is.** Brain slices, eight of each patient: `rank_sources` holds whole patients out, because the data say
 # `groups="patient"`. Without, single slices are held out, as scores without folds do in their way. The truth is a
@@ -367,7 +367,7 @@ long = known.rename_axis("source").reset_index().melt("source", var_name="asked"
 tl.plot_ranges(long, by="source", beside="asked").set_xlabel("accuracy");
 
 # %% [markdown]
-# With single slices held out, speech and the random twin are far ahead, and seem to be right three times of four. With whole
+# With single slices held out, speech and the random twin are well ahead, and seem to be right three times of four. With whole
 # patients held out all three are at about one half, and so they are for new patients (chance is one in four). Folds of
 # slices did not ask who knows a tumour, but who knows a *patient* again, and an untrained wide network is good at that.
 # H-score and LogME hold nothing out, so they cannot show it: **a score is as honest as the labels are independent**.
@@ -414,8 +414,9 @@ print(tl.claim("points that held-out slices promise above new patients", 100 * (
 #
 # - NCE and LEEP ask the source's old classes, H-score and LogME its features, the probe a new head. None of them sees what fine-tuning
 #   will do.
-# - **No score always wins.** The shrunk H-score was right about digits and wrong about cats and dogs; LogME and the probe
-#   were right about both, on two targets, which proves little.
+# - **No score always wins.** The shrunk H-score was right about digits and no use for cats and dogs; LogME and the probe
+#   were right about both: two targets, which proves little.
+# - Ask a score about shuffled labels. What it still says is not about your classes.
 # - A rank correlation without an interval says nothing, and with eight sources the interval is wide. Ask what a wrong choice costs.
 # - A probe is hard to beat: it is in accuracy, it knows folds, and its folds can keep patients and speakers together.
 # - The target decides. The best source of the one was near the bottom for the other.
