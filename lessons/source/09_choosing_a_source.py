@@ -73,10 +73,10 @@ f"{4 / 5:.4f} by hand, {tl.h_score(feature, target):.4f} by tl.h_score"
 
 # %% [markdown]
 # **LogME** asks how probable the labels are under a linear model, over *all* its weights instead of the best ones: features
-# that could fit anything gain nothing by it. Label 1 of class 1 is the vector (0, 0, 1, 1), of squared length 2. Along the
+# that could fit anything gain nothing by it. The labels of class 1 are the vector (0, 0, 1, 1), of squared length 2. Along the
 # feature (0, 2, 4, 6) it has 10²/56 = 25/14 of that, and in the three other directions 3/14 together, 1/14 each: much signal,
-# little noise. The vector of class 0, (1, 1, 0, 0), has less along the feature, 1/14, than elsewhere (there is no
-# intercept), so the best model of it is noise alone, of variance 1/2.
+# little noise. Those of class 0, (1, 1, 0, 0), have less along the feature, 1/14, than elsewhere (there is no
+# intercept), so their best model is noise alone, of variance 1/2.
 
 # %%
 one = -(np.log(2 * np.pi) + 1 + (np.log(25 / 14) + 3 * np.log(1 / 14)) / 4) / 2
@@ -267,9 +267,9 @@ pd.concat(agreed, names=["target"]).droplevel(1).round(2)
 # %% [markdown]
 # Read the intervals, not the points. LEEP and NCE have three sources, and their intervals reach from -1 to 1: **as wide as
 # they can be**. With eight, those of LogME and the probe begin between 0.1 and 0.5 and end at 1: from *hardly better than chance* to
-# *perfect*. So the two are better than chance here; which of them is better, nobody can say. (With so few, the interval itself is rough.) And the shrunk H-score,
-# nearly perfect for digits, is no better than chance for cats and dogs, with an interval from one end nearly to the
-# other: **no score always wins**, and one target does not show it.
+# *perfect*. So the two are better than chance here; which of them is better, nobody can say. (With so few sources the
+# interval itself is rough.) And the shrunk H-score, nearly perfect for digits, is about at chance for cats and dogs, with an
+# interval from one end nearly to the other: **no score always wins**, and one target does not show it.
 #
 # What a wrong order **costs** is another question. Who takes the source that a score puts first loses so many points
 # against the best of the eight:
@@ -505,7 +505,8 @@ tl.check("09.5", study)
 # - `tl.compare(["frozen", "all stages"], splits, labels=100, seeds=2, sources=...)` runs the truth in processes of its own and goes on
 #   where it was stopped; with `"all stages"` the order may change again.
 #
-# Your own shelf: `tl.rank_sources(["resnet50", "efficientnetb0", "densenet121"], tl.from_folder("pictures"))`.
+# Your own shelf, with ImageNet weights, which are fetched once:
+# `tl.rank_sources(["mobilenetv2", "efficientnetb0", "densenet121"], tl.from_folder("pictures"))`.
 #
 # ## References
 #
