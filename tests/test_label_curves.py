@@ -140,4 +140,13 @@ def test_plots_show_what_they_were_given():
     axes = tl.plot_ranking(ranks, {"a": 0.7, "b": 0.8})
     assert [[text.get_text() for text in ax.texts] for ax in axes] == [["a", "b"], ["b"]]
     assert axes[0].lines[1].get_xydata().tolist() == [[2.0, 0.8]]
+    many = pd.DataFrame({"source": list("abcdef"), "features": 8, "log_me": range(6)})
+    (ax,) = tl.plot_ranking(many, dict(zip("abcdef", range(6), strict=True)))
+    assert [text.get_text() for text in ax.figure.legends[0].texts] == list("abcdef") and not ax.texts
+    agreed = pd.DataFrame({"score": ["log_me", "leep"], "tau": [0.5, -0.2], "low": [-0.3, -0.9], "high": [0.9, 0.6]})
+    ax = tl.plot_agreement({"one": agreed, "two": agreed[:1]})
+    ends = [[segment[:, 0].tolist() for segment in bar.lines[2][0].get_segments()] for bar in ax.containers]
+    assert np.allclose(ends[0], [[-0.3, 0.9], [-0.9, 0.6]]) and np.allclose(ends[1], [[-0.3, 0.9]])
+    assert [text.get_text() for text in ax.get_legend().texts] == ["one", "two"] and ax.get_xlim()[0] <= -1
+    assert tl.plot_agreement(agreed).get_legend() is None
     plt.close("all")

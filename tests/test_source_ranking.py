@@ -1,5 +1,7 @@
 """Which source to take: similarity of stages, a table of scores, and how far it agrees with fine-tuning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,8 @@ from conftest import small_backbone, small_splits
 from scipy.stats import weightedtau
 
 import tlteach as tl
+from tlteach._split import Split
+from tlteach.source_ranking import _probe_accuracy
 
 
 def by_gram(x, y):
@@ -75,6 +79,25 @@ def test_sources_are_ranked_by_their_kept_features():
     assert row["leep"] == tl.leep(told["one"], y) and row["nce"] == tl.nce(told["one"].argmax(1), y)
     assert np.isnan(table.set_index("source").loc["two", "leep"]) and row["features"] == 128
     assert table["probe_accuracy"].is_monotonic_decreasing and table["probe_accuracy"].between(0.5, 1).all()
+
+
+def test_the_probes_folds_divide_no_group():
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 6)
+    own = np.eye(20)[groups] + random.normal(0, 0.05, (120, 20))  # tells who it is, and nothing else
+    labels = random.permutation(20)[groups] % 2
+    by_picture, by_group = (_probe_accuracy(own, labels, each, seed=0) for each in (None, groups))
+    assert by_picture > 0.95 and by_group < 0.7
+    assert np.isnan(_probe_accuracy(own[:12], labels[:12] * 0 + groups[:12] % 2, groups[:12], seed=0))  # one group each
+    few, vgg = small_splits(16, 8), small_backbone("vgg16")
+    parts = [
+        Split(p.pictures, p.table.assign(who=np.arange(p.num_examples) // 2), p.classes) for p in (few.train, few.val)
+    ]
+    grouped = replace(few, train=parts[0], val=parts[1], groups="who")
+    x = np.concatenate([tl.extract_features(vgg, part) for part in parts])
+    who, y = (np.concatenate([part.table[name] for part in parts]) for name in ("who", "label"))
+    expected = _probe_accuracy(x, y, who, seed=0)
+    assert tl.rank_sources({"one": vgg}, grouped)["probe_accuracy"][0] == expected
 
 
 def test_sources_need_names_of_their_own():

@@ -62,7 +62,7 @@ _HOMES = {
     ],
     "plots_sound": ["plot_ranges", "plot_spectrogram", "plot_spectrograms"],
     "plots_text": ["plot_word_evidence"],
-    "plots_sources": ["plot_benefits", "plot_ranking", "plot_similarity"],
+    "plots_sources": ["plot_agreement", "plot_benefits", "plot_ranking", "plot_similarity"],
     "plots_evaluation": [
         "plot_accuracy_by",
         "plot_activation_maps",

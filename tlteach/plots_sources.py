@@ -3,7 +3,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tlteach.plots import COLOURS, _axes
+from tlteach.plots import COLOURS, MANY, _axes
+
+_NAMED = 5  # sources whose names find room beside their points
 
 
 def plot_similarity(table, *, ax=None):
@@ -30,6 +32,8 @@ def plot_similarity(table, *, ax=None):
 def plot_ranking(table, truth, *, scores=None, fig=None):
     """Draw what fine-tuning gave over what each score promised, a panel a score and a point a source.
 
+    Up to five sources have their names beside their points; more have a legend.
+
     Args:
         table: `pandas.DataFrame` from `rank_sources`.
         truth: Accuracy of each source, a `pandas.Series` or dict by its name.
@@ -45,12 +49,45 @@ def plot_ranking(table, truth, *, scores=None, fig=None):
     for ax, score in zip(axes, scores, strict=True):
         for place, (name, value) in enumerate(zip(table["source"], table[score], strict=True)):
             if name in truth and np.isfinite(value):
-                ax.plot(value, truth[name], "o", color=COLOURS[place % len(COLOURS)])
-                ax.annotate(name, (value, truth[name]), xytext=(4, 4), textcoords="offset points", fontsize=8)
+                ax.plot(value, truth[name], "os^Dv<"[place % 6], color=MANY[place % len(MANY)], label=name)
+                if len(table) <= _NAMED:
+                    ax.annotate(name, (value, truth[name]), xytext=(4, 4), textcoords="offset points", fontsize=8)
         ax.set(xlabel=score.replace("_", " "))
         ax.margins(0.2)
     axes[0].set_ylabel("accuracy, fine-tuned")
+    if len(table) > _NAMED:
+        known = {name: line for ax in axes for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
+        fig.legend(known.values(), known, loc="outside right center", frameon=False, fontsize=8)
     return axes
+
+
+def plot_agreement(tables, *, ax=None):
+    """Draw how far each score ranked the sources as fine-tuning did, with its interval.
+
+    Args:
+        tables: `pandas.DataFrame` from `rank_agreement`, or a dict from a target's name to one.
+        ax: Axes to draw on; new ones if `None`. The axis is as long as a rank correlation can be, -1 to 1, and
+            a dotted line marks chance.
+
+    Returns:
+        The Axes.
+    """
+    tables = tables if isinstance(tables, dict) else {"": tables}
+    scores = list(dict.fromkeys(score for table in tables.values() for score in table["score"]))
+    ax = _axes(ax, (6, 1.0 + 0.2 * len(scores) * (1 + len(tables))))
+    for number, (name, table) in enumerate(tables.items()):
+        places = np.array([scores.index(score) for score in table["score"]])
+        places = places + 0.6 / len(tables) * (number - (len(tables) - 1) / 2)
+        reach = np.abs(table[["low", "high"]].to_numpy().T - table["tau"].to_numpy())  # (2, scores)
+        look = {"fmt": "os^Dv<"[number % 6], "color": MANY[number % len(MANY)], "capsize": 3}
+        ax.errorbar(table["tau"], places, xerr=reach, label=name, **look)
+    ax.axvline(0, color="0.5", linestyle=":", zorder=0)
+    ax.set_yticks(range(len(scores)), [score.replace("_", " ") for score in scores])
+    ax.set_ylim(len(scores) - 0.5, -0.5)
+    ax.set(xlim=(-1.05, 1.05), xlabel="rank correlation with fine-tuning, 95 % interval")
+    if len(tables) > 1:
+        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
 
 
 def plot_benefits(table, *, fig=None):

@@ -30,7 +30,9 @@ def rank_sources(sources, splits, *, scores=("shrunk_h_score", "log_me"), probab
 
     Returns:
         `pandas.DataFrame`, a row a source, best probe first: source, features (how many), a column for each
-        score, and `probe_accuracy`: the share that linear probes get right in five folds.
+        score, and `probe_accuracy`: the share that linear probes get right in five folds, which divide no
+        group, such as a patient, where the splits have groups. The scores have no folds: with many pictures of
+        each patient they also reward features by which a patient is known again.
 
     Raises:
         ValueError: If a score is unknown, two sources have one name, or probabilities do not fit.
@@ -57,7 +59,7 @@ def rank_sources(sources, splits, *, scores=("shrunk_h_score", "log_me"), probab
         row = {"source": name, "features": x.shape[1]} | {score: SCORES[score](x, labels) for score in scores}
         if probabilities is not None:
             row |= _by_classes(probabilities.get(name), labels)
-        rows.append(row | {"probe_accuracy": _probe_accuracy(x, labels, seed)})
+        rows.append(row | {"probe_accuracy": _probe_accuracy(x, labels, _groups_of(splits), seed=seed)})
     return pd.DataFrame(rows).sort_values("probe_accuracy", ascending=False, ignore_index=True)
 
 
@@ -67,14 +69,23 @@ def _by_classes(probabilities, labels):
     return {"leep": leep(probabilities, labels), "nce": nce(np.argmax(probabilities, 1), labels)}
 
 
-def _probe_accuracy(x, y, seed):
-    from sklearn.model_selection import StratifiedKFold
+def _groups_of(splits):
+    """What a fold must not divide, `(n,)`, such as patients; or `None`."""
+    if splits.groups is None:
+        return None
+    return np.concatenate([part.table[splits.groups].to_numpy() for part in (splits.train, splits.val)])
 
-    folds = min(_FOLDS, np.bincount(y).min())
+
+def _probe_accuracy(x, y, groups, *, seed):
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    units = np.arange(len(y)) if groups is None else groups
+    folds = min(_FOLDS, *(len(np.unique(units[y == label])) for label in np.unique(y)))
     if folds < 2:
         return np.nan
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     hits = 0
-    for learn, held in StratifiedKFold(folds, shuffle=True, random_state=seed).split(x, y):
+    for learn, held in kind(folds, shuffle=True, random_state=seed).split(x, y, groups):
         probe = linear_probe((x[learn], y[learn]), seed=seed)
         hits += int((np.asarray(probe.predict_on_batch(x[held])).argmax(1) == y[held]).sum())
     return hits / len(y)
