@@ -7,7 +7,6 @@ import numpy as np
 
 from tlteach._domains import labelled, unlabelled
 
-
 _PASS = 20_000  # rows of a domain that are put in order at once
 _LENGTH = 8.0  # mean squared length of a row: with it the rate means the same for two features and for 2,000
 _START = 0.61  # largest weight of the hidden layer at first: what it passes on then has a variance of 1
@@ -60,7 +59,7 @@ class Dann:
         strength: How much the domains count beside the classes; 0 trains on the source alone, the
             network to compare with. On the paper's moons 6.
         epochs: Passes over the larger domain.
-        learning_rate: Of gradient descent with momentum 0.5. If `strength` times this is near 1, the training collapses.
+        learning_rate: Of gradient descent with momentum 0.5. Where `strength` times this is near 1, training collapses.
         batch_size: Rows in a batch, half of each domain.
 
     Example:
