@@ -9,7 +9,7 @@ from tlteach._domains import labelled, unlabelled
 
 _PASS = 20_000  # rows of a domain that are put in order at once
 _LENGTH = 8.0  # mean squared length of a row: with it the rate means the same for two features and for 2,000
-_START = 0.61  # largest weight of the hidden layer at first: what it passes on then has a variance of 1
+_START = 1.8  # largest weight of the hidden layer at first: steep enough for its units to bend a line soon
 
 
 @keras.saving.register_keras_serializable(package="tlteach")

@@ -301,7 +301,7 @@ def moons(seed):
 
 
 source, target, truth = moons(0)
-turned = {f"strength {s}": tl.Dann(units=15, strength=s, epochs=200).fit(source, target) for s in (0.0, 6.0)}
+turned = {f"strength {s}": tl.Dann(units=15, strength=s, epochs=300).fit(source, target) for s in (0.0, 6.0)}
 turned = {name: right(model, target, truth) for name, model in turned.items()}
 turned
 
@@ -377,3 +377,139 @@ tl.plot_ranges(harm, beside="style", value="points gained").axvline(0, color="0.
 mean, mix = summary["mean"], harm.groupby(["style", "cats"])["points gained"].mean()
 facts = {"falls": falls.to_dict(), "mix": mix.reset_index().to_dict("records"), "moons": turned, "doses": doses.mean().to_dict()}
 tl.save_results("11_domain_shift", everything, **facts)
+
+# %%
+print(tl.claim("accuracy in colour", doses[0.0].mean(), 0.66, 0.82))
+print(tl.claim("points lost to the full sketch", 100 * (doses[0.0] - doses[1.0]).mean(), 10, 32))
+print(tl.claim("AUC of colour and warm light", found["auc"], 0.85, 1))
+print(tl.claim("points lost to warm light", lost, -5, 6))
+
+# %%
+print(tl.claim("AUC of the two scanners", falls.loc["scanner", "auc"], 0.88, 1))
+print(tl.claim("AUC of two halves of one scanner, by slice", naive["auc"], 0.75, 1))
+print(tl.claim("the same, by patient", honest["auc"], 0.3, 0.7))
+
+# %%
+print(tl.claim("points by Coral, sketch", mean["Coral", "sketch"], 8, 28))
+print(tl.claim("points by Coral, scanner", mean["Coral", "scanner"], -2, 12))
+print(tl.claim("points by SelfTraining, scanner", mean["SelfTraining", "scanner"], -13, -0.5))
+print(tl.claim("points by SelfTraining, accent", mean["SelfTraining", "accent"], -1.5, 4))
+print(tl.claim("points by FewLabels, sketch", mean["FewLabels, 40", "sketch"], 4, 26))
+print(tl.claim("points by BatchNormStatistics, sketch", mean["BatchNormStatistics", "sketch"], 3, 25))
+
+# %%
+print(tl.claim("DANN on the moons", turned["strength 6.0"], 0.86, 1))
+print(tl.claim("the same network, not turned against the domains", turned["strength 0.0"], 0.74, 0.86))
+print(tl.claim("points by Coral, 90 % cats, nothing else changed", mix["as drawn", 0.9], -30, -6))
+print(tl.claim("points by Coral, half cats, sketched", mix["sketched", 0.5], 2, 26))
+print(tl.claim("points by Coral, 90 % cats, sketched", mix["sketched", 0.9], -36, -8))
+
+# %% [markdown]
+# ## Summary
+#
+# TEXT-SUMMARY
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of `...` and run the cell; it says what it thinks of it. `tl.hint("11.1")` helps.
+#
+# ### Exercise 11.1: An AUC by hand
+#
+# A classifier of the domains has scored four rows of the source and four of the target, none of which it learned from. The AUC is the
+# share of pairs, one of each, in which the target's row scores higher. How large is it?
+
+# %%
+source_scores = np.array([0.1, 0.35, 0.4, 0.8])
+target_scores = np.array([0.3, 0.6, 0.7, 0.9])
+# solution: a share
+area = (target_scores[:, None] > source_scores).mean()
+# end
+tl.check("11.1", area)
+
+# %% [markdown]
+# ### Exercise 11.2: CORAL with one feature
+#
+# One feature, four rows of the source, and the target's mean and deviation. Move the source to where the target is: the same mean and
+# the same deviation. Where do the four rows stand then?
+
+# %%
+feature = np.array([0.0, 2, 3, 5])
+target_mean, target_deviation = 15.0, 2 * feature.std()
+# solution: four numbers
+aligned = (feature - feature.mean()) / feature.std() * target_deviation + target_mean
+# end
+tl.check("11.2", aligned)
+
+# %% [markdown]
+# ### Exercise 11.3: Nothing has moved, but the mean
+#
+# All cats stand at 0 and all dogs at 4, here and there. Here half are cats, there nine in ten. By how much does aligning
+# the means move the source, in the units of the feature? (A minus is towards the cats.)
+
+# %%
+here = np.repeat([0.0, 4.0], [50, 50])
+there = np.repeat([0.0, 4.0], [90, 10])
+# solution: a number with its sign
+moved_by = there.mean() - here.mean()
+# end
+tl.check("11.3", moved_by)
+
+# %% [markdown]
+# ### Exercise 11.4: Which remedy?
+#
+# Four people ask you. Choose `"nothing"`, `"BatchNormStatistics"`, `"SelfTraining"` or `"FewLabels"`, each once:
+#
+# - `night shift`: a ResNet was fine-tuned by a firm that does not give its pictures away. Your camera is darker and duller. No labels.
+# - `rare disease`: the same scanner in another hospital, where far fewer are ill. No labels.
+# - `slow drift`: a sensor ages; each month differs little from the last, and you have kept all months. No labels.
+# - `money for 40 labels`: another scanner, and a radiologist has an afternoon.
+
+# %%
+# solution: {"night shift": "?", "rare disease": "?", "slow drift": "?", "money for 40 labels": "?"}
+chosen = {
+    "night shift": "BatchNormStatistics",
+    "rare disease": "nothing",
+    "slow drift": "SelfTraining",
+    "money for 40 labels": "FewLabels",
+}
+# end
+tl.check("11.4", chosen)
+
+# %% [markdown]
+# ### Exercise 11.5: Design the experiment
+#
+# Does a remedy help for scanner B's *future* patients? You have labelled slices of A, unlabelled slices of B's patients, and an afternoon of a
+# radiologist. Choose whom to `adapt on` (`"half of B's patients"`, `"half of each patient's slices"`, `"all of B's patients"`), whom to
+# `test on` (`"B's other patients"`, `"the same patients"`, `"patients of A"`), what to `choose the remedy by` (`"the accuracy on A"`,
+# `"the accuracy on the test"`, `"some labels of the half that adapts"`), and how many `draws` of the patients.
+
+# %%
+# solution: {"adapt on": "?", "test on": "?", "choose the remedy by": "?", "draws": ?}
+experiment = {
+    "adapt on": "half of B's patients",
+    "test on": "B's other patients",
+    "choose the remedy by": "some labels of the half that adapts",
+    "draws": 10,
+}
+# end
+tl.check("11.5", experiment)
+
+# %% [markdown]
+# ### Further
+#
+# - Another style: `255 - asked.array()` is a negative, and half of it grey for ever. Which amounts cost most, and what does the AUC say there?
+# - A stronger `Dann`, or a weaker: `strength=0.1` and `3`. Could you have chosen without the target's labels?
+# - `tl.SelfTraining().fit(source, [x[0.25], x[0.5], x[0.75], x[1.0]])` goes to the sketch in small steps. Divide adapting
+#   and asked animals as `with_mix` does, and see whether it arrives.
+#
+# ## References
+#
+# - Ben-David et al. 2010, *A theory of learning from different domains* (why seen and costly are two things).
+# - Gretton et al. 2012, *A kernel two-sample test* (MMD). Lipton, Wang and Smola 2018, *Detecting and correcting for label shift*.
+# - Sun, Feng and Saenko 2016, *Return of frustratingly easy domain adaptation* (CORAL).
+# - Li et al. 2016, *Revisiting batch normalization for practical domain adaptation*.
+# - Ganin et al. 2016, *Domain-adversarial training of neural networks* (DANN). Zhao et al. 2019, *On learning invariant
+#   representations for domain adaptation* (why other class frequencies defeat it).
+# - Kumar, Ma and Liang 2020, *Understanding self-training for gradual domain adaptation*.
+# - Gulrajani and Lopez-Paz 2021, *In search of lost domain generalization* (plain training, chosen with care, is a hard bar).
