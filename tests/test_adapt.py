@@ -161,7 +161,7 @@ def test_dann_on_the_papers_moons():
     x, y, target, truth = papers_moons()
     found, plain = (tl.Dann(units=15, strength=s, epochs=300).fit((x, y), target) for s in (6.0, 0.0))
     assert right(found, x, y) > 0.97 and right(plain, x, y) > 0.97
-    assert right(found, target, truth) > 0.87 and right(plain, target, truth) < 0.85
+    assert right(found, target, truth) > 0.88 and right(plain, target, truth) < 0.87
 
 
 def test_a_batch_of_dann_has_as_many_rows_of_either_domain():

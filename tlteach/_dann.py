@@ -53,13 +53,16 @@ class Dann:
     The two heads play against each other, so it matters how they learn: by plain gradient descent (a
     method that gives each weight a rate of its own undoes the balance), in small batches with as many rows of
     either domain, and with all features on one common scale, which leaves the angles between them as they are.
+    On the paper's moons (turned by 35 degrees; 15 units, strength 6, 300 epochs, five seeds) it is right for
+    90 to 96 % of the target, at strength 0 for 83 to 85 %.
 
     Attributes:
         units: Width of the hidden layer.
         strength: How much the domains count beside the classes; 0 trains on the source alone, the
-            network to compare with. On the paper's moons 6.
+            network to compare with.
         epochs: Passes over the larger domain.
-        learning_rate: Of gradient descent with momentum 0.5. Where `strength` times this is near 1, training collapses.
+        learning_rate: Of gradient descent with momentum 0.5. More units at a greater strength want a lower one:
+            64 units at strength 6 collapse at 0.1, and also forget the source.
         batch_size: Rows in a batch, half of each domain.
 
     Example:
