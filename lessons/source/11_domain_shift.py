@@ -286,8 +286,8 @@ bars = pd.DataFrame({name: [bar(c, seed) for seed in range(5)] for name, c in {"
 bars.rename_axis("draw").round(3)
 
 # %% [markdown]
-# On average it is worth more than self-training adds to it (0.3 points, above), though single draws go either way. It needs no target at all. So one
-# strength is given to all in this lesson: a gain is the remedy's own.
+# On average it is worth more than self-training adds to it (0.3 points, above), though single draws go either way; with all recordings, in that table,
+# it is 3.7 of the 4.6 points. It needs no target at all. So one strength is given to all in this lesson: a gain is the remedy's own.
 #
 # ### BatchNorm: the network itself adapts
 #
