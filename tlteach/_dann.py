@@ -74,7 +74,7 @@ class Dann:
         (None, 2)
 
     Reference:
-        Ganin et al. 2016, Domain-adversarial training of neural networks, section 4.1.
+        Ganin et al. 2016, Domain-adversarial training of neural networks, section 4.1; lesson 11.
     """
 
     units: int = 64
