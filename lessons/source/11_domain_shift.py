@@ -269,8 +269,8 @@ tl.plot_ranges(gains(runs), beside="shift", value="points gained").axvline(0, co
 #   as frequent. On the scanner it wins three, with draws that lose. On the accent there is nothing to align.
 # - **Self-training** does nothing for the sketch, whose first labels are guesses, and loses four points on the scanner, where every other
 #   one is wrong. Its belief holds for the accent alone (95 % are right), and there little is left to gain.
-# - **Forty labels** win as much on the sketch as CORAL, and lose on the scanner. Even labels are no guarantee: forty slices show some 25
-#   patients, and they get half of the whole weight. Alone they are worse than the source everywhere but on the sketch.
+# - **Forty labels** win as much on the sketch as CORAL, and lose on the scanner. Even labels are no guarantee: forty slices show fewer
+#   than thirty patients, and get half of the whole weight. Alone they are worse than the source everywhere but on the sketch.
 #
 # Watch the bar. Elsewhere self-training was seen to gain more on accents (our own `benchmarks/README.md` has 4.6 points). There the bar was a
 # probe with a strength chosen at home, by folds. Self-training comes with a strong penalty of its own. What is that alone worth?
