@@ -8,7 +8,7 @@
 #
 # - make a shift and turn it up and down, and see what it costs,
 # - measure three shifts with a classifier of the domains, and find that *seen* and *costly* are two things,
-# - try four remedies without target labels and one with forty, each on all three shifts, with the spread,
+# - try four remedies without target labels and one with forty, each on two or three of the shifts, with the spread,
 # - find out what each remedy *believes*, and do harm with one on purpose.
 #
 # **Time** 3 minutes in mini size on two cores. **Before** Lessons 01, 04 and 05. No download. The cats and dogs are
