@@ -24,6 +24,7 @@ SHIFTS = {
     "spoken_digits": {"backbone": "speech", "unit": "speaker", "column": "accent", "source": ["en-us", "en-gb"]},
 }
 REMEDIES = {"Coral": tl.Coral(), "SelfTraining": tl.SelfTraining(), "Dann": tl.Dann()}
+REMEDIES["Dann, strength 0"] = tl.Dann(strength=0.0)  # its network without the second head
 FEW = 40  # target labels
 
 
@@ -77,7 +78,9 @@ def measure(name, seeds):
         probe = tl.linear_probe(given, seed=seed)
         units = data[shift["unit"]]
         told = tl.domain_shift(x[source], x[adapt], groups=(units[source], units[adapt]), seed=seed)
+        strong = tl.linear_probe(given, strength=tl.SelfTraining().strength, seed=seed)
         found = {"source only": right(probe, x[test], y[test])}
+        found["source only, the penalty of SelfTraining"] = right(strong, x[test], y[test])
         for remedy, how in REMEDIES.items():
             found[remedy] = right(how.fit(given, x[adapt], seed=seed), x[test], y[test])
         found |= with_statistics(backbone, whole, (source, adapt, test), seed=seed)

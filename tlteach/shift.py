@@ -43,7 +43,7 @@ def domain_shift(a, b, *, groups=None, backbone=None, resamples=200, seed=0):
 
     Reference:
         Ben-David et al. 2010, A theory of learning from different domains; Gretton et al. 2012, A kernel two-sample
-        test; Lipton, Wang and Smola 2018.
+        test; Lipton, Wang and Smola 2018; lesson 11.
     """
     if backbone is not None:
         a, b = (extract_features(backbone, part) for part in (a, b))
