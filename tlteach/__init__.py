@@ -40,7 +40,7 @@ _HOMES = {
     "activation_maps": ["class_activation_maps"],
     "occlusion": ["word_evidence"],
     "comparison": ["compare"],
-    "label_curves": ["benefits"],
+    "label_curves": ["benefits", "gains"],
     "transferability": ["h_score", "leep", "log_me", "nce"],
     "source_ranking": ["rank_agreement", "rank_sources"],
     "similarity": ["linear_cka", "stage_similarity"],
@@ -62,7 +62,7 @@ _HOMES = {
     ],
     "plots_sound": ["plot_ranges", "plot_spectrogram", "plot_spectrograms"],
     "plots_text": ["plot_word_evidence"],
-    "plots_sources": ["plot_benefits", "plot_ranking", "plot_similarity"],
+    "plots_sources": ["plot_benefits", "plot_gains", "plot_over", "plot_ranking", "plot_similarity"],
     "plots_evaluation": [
         "plot_accuracy_by",
         "plot_activation_maps",
