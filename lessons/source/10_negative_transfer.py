@@ -490,12 +490,10 @@ tl.check("10.3", negative)
 # at which the gain is zero: on the straight line between the two neighbours where the sign changes.
 
 # %%
+# solution: return the share at which the gain crosses zero
 def turns(shares, gain):
-    """The share at which the gain crosses zero."""
-    # solution: return a share
-    crossing = np.interp(0, gain[::-1], shares[::-1])
-    # end
-    return crossing
+    return np.interp(0, gain[::-1], shares[::-1])
+# end
 
 
 tl.check("10.4", turns)
