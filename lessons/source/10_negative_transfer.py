@@ -145,8 +145,8 @@ bars = pd.DataFrame(bars, columns=["way", "seed", "accuracy"])
 bars.groupby("way", sort=False)["accuracy"].agg(["mean", "min", "max"]).round(3)
 
 # %% [markdown]
-# The small network of lesson 01 is no bar at all here: it averages over places, and in a spectrogram the place is the meaning. The
-# pixels are a little above our network: who wants digits from 50 labels might take them. But whether a *source* helps
+# The small network of lesson 01 is no bar at all here: it averages over places, and in a spectrogram the place is the meaning (it
+# would like more steps, too). The pixels are a little above our network: who wants digits from 50 labels might take them. But whether a *source* helps
 # or harms, only the first line can tell.
 #
 # ## One knob: how many of the source's labels are wrong
@@ -169,9 +169,7 @@ def spoiled(answers, share, seed):
 # on its three stages. All of it is then trained on the target's 50 right labels.
 #
 # **Predict**: up to which share of wrong labels does the source help? And at 1, is it below scratch, or does training
-# simply wash it out?
-#
-# Ours, before the first run: it helps up to a half; shuffled labels cost a few points with their head, and none without.
+# simply wash it out? With its head, and with a new one?
 
 # %%
 SHARES = (0, 0.4, 0.7, 1)
@@ -231,10 +229,10 @@ tl.plot_gains(knob_gains);
 #
 # **With a new head** there is less to win and less to lose, for most of what is near to the answer was in the head. It turns
 # earlier. And at 1 all five seeds are below scratch, by six points on average, with an interval that ends below zero. Training
-# does *not* wash it out: about that we were wrong.
+# does *not* wash it out.
 #
 # What is wrong with the weights? Our explanation follows Maennel et al. (2020): to know by heart which recording is which, late
-# stages must answer to single recordings, to a voice, a room, a noise. These features are there, large, and useful at
+# stages must answer to single recordings, to a voice, a room, a noise. These features are there, and useful at
 # once for knowing *fifty more* recordings by heart. There is no need to look for the word.
 #
 # ## Right labels, wrong question
@@ -345,7 +343,7 @@ tl.plot_gains(of_probe["held out", "to pixels"]);
 # %% [markdown]
 # **Beside the random twin no source looks bad**; with strangers even shuffled labels are ahead of it. As frozen features three random
 # convolutions are a low bar, and whatever was trained on such pictures passes it. (Fine-tuned, the same random network was the higher
-# one.) **Beside the pixels** it shows: the right source is level with them, the three others are five to nine points below, and
+# one.) **Beside the pixels** it shows: the right source is level with them, the three others are six to nine points below, and
 # fine-tuning has them on the same sides of scratch.
 #
 # And with the 50 labels alone? On the mean of five draws, the same picture. But who has 50 labels has *one* draw, and
