@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import tlteach as tl
 
@@ -150,3 +151,57 @@ def test_plots_show_what_they_were_given():
     assert [text.get_text() for text in ax.get_legend().texts] == ["one", "two"] and ax.get_xlim()[0] <= -1
     assert tl.plot_agreement(agreed).get_legend() is None
     plt.close("all")
+
+
+def paired(**accuracies):
+    rows = [(name, seed, each) for name, values in accuracies.items() for seed, each in enumerate(values)]
+    return pd.DataFrame(rows, columns=["way", "seed", "accuracy"])
+
+
+def test_a_gain_is_the_paired_difference_with_scipys_interval():
+    base, own = [0.50, 0.70, 0.60, 0.90], [0.45, 0.62, 0.58, 0.80]
+    found = tl.gains(paired(scratch=base, shuffled=own, same=base), by="way")
+    test = stats.ttest_rel(own, base)
+    low, high = test.confidence_interval(0.95)
+    assert found.loc["shuffled", ["mean", "low", "high"]].tolist() == pytest.approx([-0.0625, low, high])
+    assert found["below"].tolist() == [4, 0] and found["pairs"].tolist() == [4, 4]
+    assert found.index.tolist() == ["shuffled", "same"] and found.index.name == "way"
+
+
+def test_the_order_of_rows_does_not_matter_and_one_pair_has_no_interval():
+    runs = paired(a=[0.1, 0.2, 0.4], scratch=[0.3, 0.5, 0.4])
+    mixed = runs.sample(frac=1, random_state=3)
+    pd.testing.assert_frame_equal(tl.gains(runs, by="way"), tl.gains(mixed, by="way"))
+    one = tl.gains(runs[runs["seed"] == 0], by="way")
+    assert one["mean"].tolist() == pytest.approx([-0.2]) and np.isnan(one[["low", "high"]].to_numpy()).all()
+
+
+def test_gains_say_what_is_wrong():
+    runs = paired(scratch=[0.1, 0.2], a=[0.1, 0.2])
+    with pytest.raises(ValueError, match=r"the baseline must be one of scratch, a. Received: 'random'"):
+        tl.gains(runs, by="way", baseline="random")
+    with pytest.raises(ValueError, match=r"each way must have one run for each seed. Received: 'a' without some"):
+        tl.gains(runs[:3], by="way")
+    with pytest.raises(ValueError, match=r"each way must have one run for each seed. Received: several of 'a'"):
+        tl.gains(pd.concat([runs, runs[3:]]), by="way")
+
+
+def test_gains_are_drawn_in_points_and_the_worse_are_marked():
+    ax = tl.plot_gains(
+        tl.gains(paired(scratch=[0.5, 0.6, 0.7], bad=[0.4, 0.49, 0.61], good=[0.6, 0.72, 0.8]), by="way")
+    )
+    points = [container.lines[0] for container in ax.containers]
+    assert [point.get_xdata()[0] for point in points] == pytest.approx([-10, 10.67], abs=0.01)
+    assert points[0].get_color() != points[1].get_color() and points[0].get_marker() != points[1].get_marker()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["bad", "good"]
+
+
+def test_a_setting_is_drawn_as_a_mean_in_its_band_beside_the_bars():
+    runs = pd.DataFrame({"share": [0, 0, 1, 1], "way": "tuned", "accuracy": [0.8, 0.9, 0.5, 0.7]})
+    ax = tl.plot_over(runs, "share", bars={"scratch": [0.6, 0.8]})
+    line, bar = ax.lines
+    assert line.get_ydata().tolist() == pytest.approx([0.85, 0.6]) and line.get_xdata().tolist() == [0, 1]
+    assert bar.get_ydata()[0] == pytest.approx(0.7) and bar.get_color() != line.get_color()
+    corners = ax.collections[0].get_paths()[0].vertices
+    assert {(0, 0.8), (0, 0.9), (1, 0.5), (1, 0.7)} <= {tuple(corner) for corner in corners}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["tuned", "scratch"]

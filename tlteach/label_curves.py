@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 _COLUMNS = ["strategy", "source", "measure", "value", "low", "high", "bound", "seeds"]
 _RUN = ["strategy", "source", "labels", "seed"]
@@ -88,6 +89,55 @@ def benefits(table, *, baseline="scratch", accuracy=None, resamples=2000, seed=0
             told = _measured(curves, measure, accuracy, resamples=resamples, seed=seed)
             found.append({"strategy": name, "source": source, "measure": measure, **told, "seeds": len(curves.own)})
     return pd.DataFrame(found, columns=_COLUMNS)
+
+
+def gains(results, *, baseline="scratch", by="strategy", pair="seed", value="accuracy"):
+    """Say how far each way is above or below a baseline, run by run, with an interval.
+
+    Runs with one seed had the same labels to learn from, and these make much of the spread. The difference
+    within a seed is free of it, so the interval is of the mean of these differences, not of the difference
+    of two bands. It says how sure the *mean* is; look at `below` too.
+
+    Args:
+        results: `pandas.DataFrame`, a row a run, with columns `by`, `pair` and `value`.
+        baseline: Value of `by` to compare with.
+        by: Column that tells the ways apart.
+        pair: Column whose value a run has in common with its baseline's run.
+        value: Column that is compared; accuracy (0 to 1) gives differences of the same kind.
+
+    Returns:
+        `pandas.DataFrame`, a row a way but for the baseline, in the order of `results`: mean (of the differences),
+        low, high (95 %, Student's t; gaps if there is one pair), below (in how many pairs it is below the
+        baseline), pairs. A gain below zero with `high` below zero too is negative transfer.
+
+    Raises:
+        ValueError: If the baseline is missing, or a way lacks a pair or has it twice.
+
+    Example:
+        >>> import pandas as pd, tlteach as tl
+        >>> runs = [("scratch", 0, 0.8), ("scratch", 1, 0.6), ("noise", 0, 0.7), ("noise", 1, 0.48)]
+        >>> found = tl.gains(pd.DataFrame(runs, columns=["strategy", "seed", "accuracy"]))
+        >>> found[["mean", "low", "high"]].round(2).values.tolist(), found["below"].tolist()
+        ([[-0.11, -0.24, 0.02]], [2])
+
+    Reference:
+        Student 1908, The probable error of a mean; lesson 10.
+    """
+    names = list(dict.fromkeys(results[by]))
+    if baseline not in names:
+        raise ValueError(f"the baseline must be one of {', '.join(map(str, names))}. Received: {baseline!r}.")
+    if results.duplicated([by, pair]).any():
+        twice = results.loc[results.duplicated([by, pair]), by].iloc[0]
+        raise ValueError(f"each {by} must have one run for each {pair}. Received: several of {twice!r}.")
+    runs = results.pivot(index=pair, columns=by, values=value)
+    lacking = [name for name in names if runs[name].isna().any()]
+    if lacking:
+        raise ValueError(f"each {by} must have one run for each {pair}. Received: {lacking[0]!r} without some.")
+    differences = runs[[name for name in names if name != baseline]].sub(runs[baseline], axis=0)
+    mean, count = differences.mean(), len(differences)
+    reach = differences.sem() * (stats.t.ppf(0.975, count - 1) if count > 1 else np.nan)
+    found = {"mean": mean, "low": mean - reach, "high": mean + reach, "below": (differences < 0).sum(), "pairs": count}
+    return pd.DataFrame(found).rename_axis(index=by)
 
 
 def _check(table, baseline):

@@ -90,6 +90,59 @@ def plot_agreement(tables, *, ax=None):
     return ax
 
 
+def plot_gains(table, *, ax=None):
+    """Draw the table of `gains`: how far each way is above or below the baseline, with its interval.
+
+    Args:
+        table: `pandas.DataFrame` from `gains`.
+        ax: Axes to draw on; new ones if `None`. The dotted line is the baseline; what lies left of it with the
+            whole interval is worse, and is drawn in the second colour.
+
+    Returns:
+        The Axes.
+    """
+    ax = _axes(ax, (6, 0.9 + 0.32 * len(table)))
+    for place, (_, row) in enumerate(table.iterrows()):
+        colour = COLOURS[1] if row["high"] < 0 else COLOURS[0]
+        reach = 100 * np.array([[row["mean"] - row["low"]], [row["high"] - row["mean"]]])
+        ax.errorbar(100 * row["mean"], place, xerr=reach, fmt="s" if row["high"] < 0 else "o", color=colour, capsize=3)
+    ax.axvline(0, color="0.5", linestyle=":", zorder=0)
+    ax.set_yticks(range(len(table)), table.index)
+    ax.invert_yaxis()
+    ax.set(xlabel="points above the baseline, 95 % interval", ylabel=table.index.name or "")
+    return ax
+
+
+def plot_over(results, over, *, by="way", value="accuracy", bars=None, ax=None):
+    """Draw a measure over a setting that was turned: the mean of the seeds in its band, beside bars to reach.
+
+    Args:
+        results: `pandas.DataFrame`, a row a run, with columns `over`, `by` and `value`.
+        over: Column of numbers, the setting.
+        by: Column that tells the lines apart.
+        value: Column that is drawn.
+        bars: Dict from a bar's name to its runs' values, such as those from scratch: drawn as a dashed line at their
+            mean, whatever the setting.
+        ax: Axes to draw on; new ones if `None`. Bands reach from the worst seed to the best.
+
+    Returns:
+        The Axes.
+    """
+    ax = _axes(ax)
+    lines = [
+        (name, rows.groupby(over)[value].agg(["mean", "min", "max"])) for name, rows in results.groupby(by, sort=False)
+    ]
+    for colour, marker, (name, spread) in zip(COLOURS, "os^Dv<", lines, strict=False):
+        ax.plot(spread.index, spread["mean"], marker=marker, color=colour, label=name)
+        ax.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
+    for colour, (name, values) in zip(COLOURS[len(lines) :], (bars or {}).items(), strict=False):
+        ax.axhline(np.mean(values), color=colour, linestyle="--", label=name)
+        ax.axhspan(np.min(values), np.max(values), color=colour, alpha=0.08, linewidth=0)
+    ax.set(xlabel=over, ylabel=value)
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
 def plot_benefits(table, *, fig=None):
     """Draw the table of `benefits`: a panel a measure, its value and interval for each strategy.
 
