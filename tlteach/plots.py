@@ -83,10 +83,7 @@ def plot_label_curve(results, *, by="strategy", value="accuracy", ax=None):
         The Axes.
     """
     ax = _axes(ax)
-    for colour, marker, (name, rows) in zip(COLOURS, "os^Dv<", results.groupby(by, sort=False), strict=False):
-        spread = rows.groupby("labels")[value].agg(["mean", "min", "max"])
-        ax.plot(spread.index, spread["mean"], marker=marker, color=colour, label=name)
-        ax.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
+    _bands(ax, results, "labels", by=by, value=value)
     ticks = sorted(results["labels"].unique())
     ax.set_xscale("log")
     ax.set_xticks(ticks, ticks)
@@ -94,6 +91,16 @@ def plot_label_curve(results, *, by="strategy", value="accuracy", ax=None):
     ax.set(xlabel="labelled pictures", ylabel=value)
     ax.legend(frameon=False)
     return ax
+
+
+def _bands(ax, results, over, *, by, value):
+    """Draw a line for each group, the mean of its runs in a band from the worst to the best; return how many."""
+    groups = list(results.groupby(by, sort=False))
+    for colour, marker, (name, rows) in zip(COLOURS, "os^Dv<", groups, strict=False):
+        spread = rows.groupby(over)[value].agg(["mean", "min", "max"])
+        ax.plot(spread.index, spread["mean"], marker=marker, color=colour, label=name)
+        ax.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
+    return len(groups)
 
 
 def plot_seconds(results, *, by="strategy", ax=None):

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tlteach.plots import COLOURS, MANY, _axes
+from tlteach.plots import COLOURS, MANY, _axes, _bands
 
 _NAMED = 5  # sources whose names find room beside their points
 
@@ -129,13 +129,8 @@ def plot_over(results, over, *, by="way", value="accuracy", bars=None, ax=None):
         The Axes.
     """
     ax = _axes(ax)
-    lines = [
-        (name, rows.groupby(over)[value].agg(["mean", "min", "max"])) for name, rows in results.groupby(by, sort=False)
-    ]
-    for colour, marker, (name, spread) in zip(COLOURS, "os^Dv<", lines, strict=False):
-        ax.plot(spread.index, spread["mean"], marker=marker, color=colour, label=name)
-        ax.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
-    for colour, (name, values) in zip(COLOURS[len(lines) :], (bars or {}).items(), strict=False):
+    count = _bands(ax, results, over, by=by, value=value)
+    for colour, (name, values) in zip(COLOURS[count:], (bars or {}).items(), strict=False):
         ax.axhline(np.mean(values), color=colour, linestyle="--", label=name)
         ax.axhspan(np.min(values), np.max(values), color=colour, alpha=0.08, linewidth=0)
     ax.set(xlabel=over, ylabel=value)
