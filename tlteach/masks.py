@@ -94,9 +94,10 @@ def swap_backgrounds(split, masks, donors):
 def _check_swap(split, masks, donors):
     count = split.num_examples
     if len(masks) != count or len(donors) != count or not np.isin(donors, np.arange(count)).all():
+        between = f"{min(donors, default=0)}..{max(donors, default=0)}"
         raise ValueError(
             f"each of the {count} pictures needs a mask, and a donor that is the row of one of them. "
-            f"Received: {len(masks)} masks and {len(donors)} donors in {min(donors, default=0)}..{max(donors, default=0)}."
+            f"Received: {len(masks)} masks and {len(donors)} donors in {between}."
         )
     full = [row for row in np.unique(donors) if masks[row].all()]
     if full:
