@@ -88,10 +88,10 @@ EXERCISES = [
                 when=lambda names: not names & {"background", "place"},
             ),
         ],
-        otherwise="For each column, `table.groupby(column)['label'].mean()`: is some value far from 0.5?",
+        otherwise="For each column, `given.groupby(column)['label'].mean()`: is some value far from 0.5?",
         hints=(
             "A column is tied if the share of dogs depends on its value.",
-            '`train.table.loc[rows].groupby("pose")["label"].mean()`, and so on.',
+            '`given.groupby("pose")["label"].mean()`, and so on.',
         ),
         note="You found it because somebody had written the column down. What nobody wrote down cannot be asked for: that is what a data card is for.",
     ),
@@ -115,7 +115,7 @@ EXERCISES = [
         otherwise="Which of them asks nothing of a group that has no picture?",
         hints=(
             "At 0 % two of the four groups are empty.",
-            'Try `tl.group_weights(train.table.loc[rows], "place")` and read what it says.',
+            'Try `tl.group_weights(perfect, "place")` and read what it says.',
         ),
         note="Where a group is missing altogether no arithmetic brings it back. Somebody has to go and take the pictures.",
     ),
