@@ -36,7 +36,7 @@ EXERCISES = [
         "12.1",
         Number(0.006, "as a share of 1"),
         right=0.934,
-        accepts=[0.934, 0.93, "93.4 %", 0.96 * 0.96 + 0.04 * 0.31],
+        accepts=[0.934, 0.93, "0.934", 0.96 * 0.96 + 0.04 * 0.31],
         mistakes=[
             Mistake([0.635, 0.64], "That counts both kinds alike. In this test set 96 of 100 pictures are at home."),
             Mistake([0.96], "That is the accuracy of those at home alone. Four in a hundred are not."),
@@ -102,7 +102,12 @@ EXERCISES = [
         accepts=[["a few new"], "a few new", ("a few new pictures",)],
         mistakes=[
             Mistake(
-                [["weights"], ["weights", "a few new"], ["weights", "balanced rows", "a few new"]],
+                [["weights", "balanced rows"], ["weights", "balanced rows", "a few new"]],
+                "Both work on the exceptions that are there. How many are there at 0 %? Call them, and read what they say.",
+                when=lambda names: names >= {"weights", "balanced rows"},
+            ),
+            Mistake(
+                [["weights"], ["weights", "a few new"]],
                 "A weight needs a picture to be put on. `tl.group_weights` says what it misses: try it.",
                 when=lambda names: "weights" in names,
             ),
