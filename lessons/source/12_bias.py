@@ -112,7 +112,10 @@ tl.plot_ranges(knob, by="exceptions", beside="asked");
 knob.pivot_table(index="exceptions", columns="asked", values="accuracy", aggfunc=["mean", "min", "max"], sort=False).round(2)
 
 # %% [markdown]
-# TEXT.
+# **The tighter the tie, the better the number that is usually reported, and the worse the group that nobody asks about.** From
+# 50 to 0 % the accuracy *as in training* rises from 0.81 to 0.95: the place helps. The worst group falls from 0.71 to 0.19, far
+# below a coin: four in five are called what their place says. At 20 %, with 36 cats of 180 in a room, it stands at 0.40,
+# and its ten draws have none in common with those at 50 %. A few exceptions do not protect.
 #
 # ## By group
 #
@@ -141,7 +144,10 @@ tl.plot_accuracy_by(tl.accuracy_by(report, "group"));
 tl.worst_group(report, "place").to_frame().T
 
 # %% [markdown]
-# TEXT
+# A trap within the trap: **by place the accuracies are alike**, 0.62 and 0.62, as if the model were poor and fair. Look at the two
+# last columns: out of doors nine cats in ten are right and a third of the dogs, indoors the reverse. Two opposite mistakes make one
+# innocent average. The groups are class *and* place. The worst is named with its interval, and the whole of that lies
+# below one half. (The worst of many small groups looks bad by chance alone. Here there are four, with a hundred pictures and more.)
 #
 # ## Where does it look?
 #
@@ -165,17 +171,23 @@ animal = masks.reshape(-1, 4, 16, 4, 16).mean((2, 4))  # the animal's share of e
 
 
 def divided(model):
-    """Mean evidence for "dog" against "cat", on the animal and beside it, in each group."""
+    """How much a room adds to the evidence for "dog" against "cat", and how much a dog does: on the animal and beside it."""
     evidence = tl.class_activation_maps(model, test, target="dog") - tl.class_activation_maps(model, test, target="cat")
     parts = {"on the animal": (evidence * animal).mean((1, 2)), "beside it": (evidence * (1 - animal)).mean((1, 2))}
-    return pd.DataFrame(parts).groupby(test.table["group"]).mean()
+    means = pd.DataFrame(parts).groupby([test.table["place"], test.table["class"]]).mean()
+    room = (means.loc["indoors"] - means.loc["outdoors"]).mean()
+    dog = (means.xs("dog", level="class") - means.xs("cat", level="class")).mean()
+    return pd.DataFrame({"a room adds": room, "a dog adds": dog})
 
 
-evidence = pd.concat({"biased": divided(biased), "fair": divided(fair)}, axis=1)
+evidence = pd.concat({"biased": divided(biased), "fair": divided(fair)})
 evidence.round(2)
 
 # %% [markdown]
-# TEXT
+# In the biased model a room speaks for "dog" with more than four logits, a dog itself with two and a half; in the fair one a room says
+# next to nothing. Most of what the room adds lies beside the animal, where it belongs. But about a fifth lies *on* it, and
+# nearly half of what the dog adds lies *beside* the dog, where there is none of it. Each place of a late map has seen
+# its surroundings. So a map that sits on the animal does not acquit a model.
 #
 # A map is not a cause. What can be done with drawings, and with any pictures with outlines, is to *exchange the background*: the animal
 # stays, to the pixel.
@@ -210,7 +222,9 @@ swapped = pd.DataFrame(swapped)
 tl.plot_ranges(swapped, beside="background from", value="answers changed");
 
 # %% [markdown]
-# TEXT
+# Any new background costs answers, for both: the filling is seen, and 18 to 23 % change with a background of the same kind. To the
+# fair model the other kind of place is no worse than that. The biased one changes half of its answers: some 28 more in a
+# hundred, and *nothing but the background* was changed. That is what "it looks at the background" means.
 #
 # ## A scanner and a disease
 #
@@ -278,13 +292,20 @@ def in_tumour(model, rows):
     part = slices.take(rows)
     tumour = np.stack(tl.load_masks("brain_mri", part, size="mini")).reshape(-1, 8, 12, 8, 12).mean((2, 4))
     positive = np.maximum(tl.class_activation_maps(model, part), 0)
-    return (positive * tumour).sum() / positive.sum(), tumour.mean()
+    return round(float((positive * tumour).sum() / positive.sum()), 3), round(float(tumour.mean()), 3)
 
 
-{name: round(float(share), 3) for name, share in zip(("evidence in the tumour", "area of the tumour"), in_tumour(model, asked))}
+"{:.1%} of the evidence lies in the tumour, which is {:.1%} of the picture".format(*in_tumour(model, asked))
 
 # %% [markdown]
-# TEXT
+# Learned from one clinic each, 99 % are right as long as the patients keep coming from there; the worst group is below a fifth. No
+# eye would have warned us: both scanners give a brain. The map does: the evidence lies in the *air* around the head
+# and everywhere, in the tumour as little as anywhere else.
+#
+# Read the bars too. The task is hard and ten patients of a class are few: with fair labels the worst group reaches from 0.30 to
+# 0.75, and even then those "as in training" fare better, because some groups are harder whatever was learned. **Not every gap
+# between groups is the training's doing: compare a group with itself under another training.** And the report by
+# patient asks five people a group; its interval says what that is worth.
 #
 # ## Remedies
 #
@@ -333,7 +354,16 @@ tl.plot_ranges(remedies, beside="asked");
 remedies.pivot_table(index="way", columns="asked", values="accuracy", aggfunc=["mean", "min", "max"], sort=False).round(2)
 
 # %% [markdown]
-# TEXT
+# All four mend, and none for nothing.
+#
+# - **Weighted** wins some twenty points and costs nothing to collect. But the rare pictures are nine of each, and ten draws reach
+#   from 0.43 to 0.61: it matters *which* nine.
+# - **Balanced rows** has thrown nine tenths away: the widest bars, and the place is no help any more.
+# - **A few new** is best for the worst group with a quarter of the pictures: no group is rare in it.
+# - **All, weighted** is as good for the worst group, within the spread, and better in the mean over all four.
+#
+# The accuracy *as in training* falls each time. It has to: the place had been a help there. Who wants it back
+# must say at whose cost.
 #
 # ### The last layer alone
 #
@@ -377,7 +407,10 @@ tl.plot_ranges(pd.concat([beside, last_layer]), beside="asked");
 last_layer.pivot_table(index="way", columns="asked", values="accuracy", aggfunc=["mean", "min", "max"], sort=False).round(2)
 
 # %% [markdown]
-# TEXT
+# The fine-tuned model is as lost as the frozen one, 0.28 for the worst group. Its last layer, solved anew, stands where the
+# same hundred pictures stand on the untouched backbone, or a little above: 0.67 and 0.65, with bars that overlap. So the tie
+# had gone into the *head*; the features still knew the animal. (Two networks, five draws each. A longer training, or a
+# tie without exceptions, may spoil more.)
 #
 # ## A bias that comes with the source
 #
@@ -442,7 +475,17 @@ tl.plot_ranges(transferred, by="source", beside="exceptions", value="worst group
 transferred.pivot_table(index="source", columns="exceptions", values="worst group", aggfunc=["mean", "min", "max"], sort=False).round(2)
 
 # %% [markdown]
-# TEXT-SOURCE
+# **The source brings a bias along, and it is not where one looks first.** A probe *reads* the place about equally well from all
+# three, for backgrounds can be told in any case. But after a task about backgrounds the place is two and a half times as
+# *loud* as in the photographs' features, and the animal quieter; after the poses the place is quieter. What is loud is
+# what a penalised probe, and any training, takes first:
+#
+# - with fair labels the worst group loses three or four points, and the bars overlap: we do not claim it;
+# - at 5 % of exceptions it loses eight against the photographs and eleven against the poses. At 20 % there is less of it, and one of
+#   the two networks of backgrounds has hardly any.
+#
+# So a source does not make a model unfair by itself. It makes it easier to be so, with the same labels, and nobody who looks at
+# the labels alone will see why. (Two networks a task, on drawings; the control was a single other task.)
 #
 # ## Whom to ask
 #
@@ -466,6 +509,7 @@ usual, worst = (mean_of(knob, "exceptions", asked) for asked in ("as in training
 mended = mean_of(remedies, "way", "worst group")
 last = mean_of(last_layer, "way", "worst group")
 by_source = transferred.groupby(["exceptions", "source"])["worst group"].mean()
+loud = pd.DataFrame(heard).query("what == 'place'").groupby("source")["loudness"].mean()
 flips = swapped.groupby(["way", "background from"])["answers changed"].mean()
 
 # %%
@@ -479,9 +523,11 @@ print(tl.claim("worst group, 5 % of exceptions", worst["5%"], 0.15, 0.45))
 print(tl.claim("points that the average rises from 50 % to 5 %", 100 * (usual["5%"] - usual["50%"]), 5, 25))
 
 # %%
-for way in ("biased", "fair"):
+for way, low, high in (("biased", 0.1, 0.6), ("fair", -0.1, 0.1)):
     more = flips[way, "other kind of place"] - flips[way, "same kind of place"]
-    print(tl.claim(f"answers that the other kind of place changes, {way}", more, *{"biased": (0.1, 0.7), "fair": (-0.1, 0.25)}[way]))
+    print(tl.claim(f"share of the answers that the other kind of place changes, {way}", more, low, high))
+room = evidence["a room adds"]
+print(tl.claim("share of the room's evidence that lies beside the animal, biased", room["biased", "beside it"] / room["biased"].sum(), 0.55, 0.95))
 clinic = mean_of(scanners, "exceptions", "worst group")
 print(tl.claim("points that the scanner costs the worst group", 100 * (clinic["50%"] - clinic["0%"]), 10, 70))
 
@@ -490,8 +536,9 @@ print(tl.claim("points that weights win for the worst group", 100 * (mended["wei
 print(tl.claim("points that a few new pictures win", 100 * (mended["a few new"] - mended["as it is"]), 20, 55))
 print(tl.claim("worst group, fine-tuned on the tie", last["fine-tuned on the tie"], 0.15, 0.5))
 print(tl.claim("worst group, its last layer anew", last["its last layer anew"], 0.55, 0.8))
-lost = 100 * (by_source["20%", "then pose"] - by_source["20%", "then background"])
-print(tl.claim("points that a source of backgrounds costs, 20 % of exceptions", lost, 3, 35))
+lost = 100 * (by_source["5%", "then pose"] - by_source["5%", "then background"])
+print(tl.claim("points that a source of backgrounds costs, 5 % of exceptions", lost, 3, 30))
+print(tl.claim("times as loud as in photographs: the place after backgrounds", loud["then background"] / loud["photographs"], 1.3, 6))
 
 # %% [markdown]
 # ## Summary
