@@ -466,7 +466,7 @@ for (source, seed), own in tqdm(sources.items()):
 transferred = pd.DataFrame(found)
 
 # %%
-pd.DataFrame(heard).pivot_table(index="source", columns="what", values=["loudness", "readable"], aggfunc=["mean", "min", "max"], sort=False).round(2)
+pd.DataFrame(heard).pivot_table(index="source", columns="what", values=["loudness", "readable"], aggfunc=["mean", "min", "max"], sort=False).round(3)
 
 # %%
 tl.plot_ranges(transferred, by="source", beside="exceptions", value="worst group");
