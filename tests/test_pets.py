@@ -51,7 +51,7 @@ def test_the_same_command_gives_the_same_bytes(make_pets, tmp_path):
         app = make_pets.typer.Typer()
         app.command()(make_pets.main)
         assert CliRunner().invoke(app, command).exit_code == 0
-        made.append([(folder / name).read_bytes() for name in ("pets.zip", "pets.csv")])
+        made.append([(folder / name).read_bytes() for name in ("pets.zip", "pets.csv", "masks/masks.zip")])
     assert made[0] == made[1]
 
 
@@ -71,6 +71,28 @@ def test_a_shipped_picture_is_what_the_program_draws(make_pets, rows, pictures, 
     difference = np.abs(drawn - pictures[index]).mean()  # lossy WebP, and another NumPy may round otherwise
     other = np.abs(drawn - pictures[index - 7]).mean()
     assert difference < 8 < other
+
+
+@pytest.mark.parametrize("index", [0, 1234])
+def test_a_shipped_outline_is_what_the_program_traces(make_pets, rows, index):
+    from pets_drawing import outline
+
+    with zipfile.ZipFile(MINI / "masks" / "masks.zip") as archive:
+        assert archive.namelist() == [row["path"] for row in rows]
+        shipped = np.asarray(Image.open(io.BytesIO(archive.read(rows[index]["path"]))))
+    assert shipped.dtype == bool and 0.05 < shipped.mean() < 0.95
+    assert (shipped != outline(0, index, row=rows[index])).mean() < 0.01  # another NumPy may round otherwise
+
+
+def test_an_outline_lies_around_the_animal(make_pets, rows):
+    """Two pictures that differ in the fur alone are alike outside the outline, but for hair and noise."""
+    row = rows[6] | {"background": "gradient", "light": "neutral", "occluded": "none"}
+    from pets_drawing import outline
+
+    inside = outline(0, 6, row=row)
+    one, other = (make_pets.example(0, 6, row=row | {"fur": fur}).astype(float) for fur in ("solid", "two_tone"))
+    apart = np.abs(one - other).mean(-1)
+    assert apart[inside].mean() > 1.5 * apart[~inside].mean()
 
 
 def test_too_few_pictures_are_refused(make_pets):

@@ -313,6 +313,7 @@ def test_lessons_need_what_they_load():
     assert {s.name for s in wanted} == {"vgg16", "resnet50", "cats_vs_dogs"} and not missing
     slices = {s.name for s in prefetch.needed("04")[0]}
     assert slices == {"vgg16", "resnet50", "brain_mri"} and prefetch.needed("4") == prefetch.needed("04")
+    assert not prefetch.needed("12")[0], "all of it is loaded in mini size"
     assert prefetch.needed("all")[0] == list(all_sources())
     assert "bert_base_en_uncased" in prefetch.needed("06")[1][0]
     with pytest.raises(ValueError, match=r"lessons must be all, or some of 01.*Received: '99'"):

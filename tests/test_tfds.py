@@ -167,7 +167,7 @@ def test_the_masks_come_along(slices):
 
 
 def test_pictures_without_masks(cache):
-    for name, size in (("cats_vs_dogs", "mini"), ("brain_mri", "full")):
+    for name, size in (("cats_vs_dogs", "full"), ("reviews", "mini"), ("brain_mri", "full")):
         with pytest.raises(ValueError, match=rf"masks belong to the pictures of brain_mri.*Received: '{name}', {size}"):
             tl.load_masks(name, None, size=size)
 

@@ -11,7 +11,7 @@ from tlteach import _alt
 __version__ = "0.1.0"
 
 _HOMES = {
-    "masks": ["load_masks"],
+    "masks": ["load_masks", "swap_backgrounds"],
     "data": ["Split", "Splits", "check_leakage", "from_folder", "load_dataset", "subset"],
     "tables": ["from_table"],
     "splitting": ["resplit", "shuffle_labels"],

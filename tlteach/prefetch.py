@@ -31,7 +31,7 @@ def needed(lessons="all"):
     unknown = [each for each in numbers if each not in texts]
     if unknown:
         raise ValueError(f"lessons must be all, or some of {','.join(sorted(texts))}. Received: {lessons!r}.")
-    quoted = r"[\"'](\w+)[\"'](?!:)"  # what a lesson loads; a dict's key is only called so
+    quoted = r"[\"'](\w+)[\"'](?!:|[^()\n]*[\"']mini[\"'])"  # what a lesson loads; not a dict's key, nor the mini size
     names = {name for number in numbers for name in re.findall(quoted, texts[number])}
     wanted = [s for s in all_sources() if s.name in names or lessons == "all"]
     return wanted, [f"{name}: {told}." for name, told in _NOT_COVERED.items() if name in names]

@@ -1,4 +1,4 @@
-"""Draw the mini `cats_vs_dogs` pictures and pack them into one archive.
+"""Draw the mini `cats_vs_dogs` pictures and their outlines, and pack them into two archives.
 
     python tools/make_pets.py --out datasets/cats_vs_dogs/mini
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import typer
-from pets_drawing import CHOICES, SPECIES, example
+from pets_drawing import CHOICES, SPECIES, example, outline
 from PIL import Image
 from tqdm import tqdm
 
@@ -64,15 +64,18 @@ def _evenly(values, size, random):
 
 
 def encode(pixels, quality):
-    """Return a picture as the bytes of a lossy WebP file."""
+    """Return a picture as the bytes of a lossy WebP file, or a mask (bool) as those of a PNG file."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "WEBP", quality=quality, method=6)
+    if pixels.dtype == bool:
+        Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    else:
+        Image.fromarray(pixels).save(buffer, "WEBP", quality=quality, method=6)
     return buffer.getvalue()
 
 
 def _drawn(job):
     seed, index, row, quality = job
-    return encode(example(seed, index, row=row), quality)
+    return encode(example(seed, index, row=row), quality), encode(outline(seed, index, row=row), quality)
 
 
 def pack(files, path):
@@ -91,22 +94,23 @@ def write_table(rows, path):
 
 
 def main(
-    out: Path = typer.Option(Path("datasets/cats_vs_dogs/mini"), help="Folder for pets.zip and pets.csv."),
+    out: Path = typer.Option(Path("datasets/cats_vs_dogs/mini"), help="Folder for pets.zip, pets.csv and masks/."),
     count: int = typer.Option(1000, help="Pictures of each class."),
     seed: int = typer.Option(0, help="Another seed draws other pets."),
     quality: int = typer.Option(88, help="WebP quality, 0 to 100."),
     workers: int = typer.Option(2, help="Processes; the bytes don't depend on it."),
 ):
-    """Draw cats and dogs, 64 x 64, and write pets.zip and pets.csv.
+    """Draw cats and dogs, 64 x 64, and write pets.zip, pets.csv and masks/masks.zip (outlines, under the same names).
 
     Example: python tools/make_pets.py --out build/pets --count 20
     """
     rows = plan(count, seed)
-    out.mkdir(parents=True, exist_ok=True)
+    (out / "masks").mkdir(parents=True, exist_ok=True)
     jobs = [(seed, i, row, quality) for i, row in enumerate(rows)]
     with ProcessPoolExecutor(workers) as pool:
-        drawn = tqdm(pool.map(_drawn, jobs, chunksize=8), total=len(jobs), desc="draw", unit="pet")
-        pack(zip([row["path"] for row in rows], drawn, strict=True), out / "pets.zip")
+        drawn = list(tqdm(pool.map(_drawn, jobs, chunksize=8), total=len(jobs), desc="draw", unit="pet"))
+    for name, files in zip(("pets.zip", "masks/masks.zip"), zip(*drawn, strict=True), strict=True):
+        pack(zip([row["path"] for row in rows], files, strict=True), out / name)
     write_table(rows, out / "pets.csv")
     print(f"{len(rows)} pictures in {out / 'pets.zip'}, {(out / 'pets.zip').stat().st_size:,} bytes")
 

@@ -54,7 +54,7 @@ def draw(look, random):
     size = SIDE * SUPERSAMPLE
     figure, turn, zoom = _stage(look, random)
     sun = _sun(random)
-    view = trace(figure.shapes, size, melt=0.035 * zoom)
+    view = _view(figure, zoom)
     x, y = grid(size)
     point = np.stack([x, y, view["z"]], -1)
     on_body = (point - figure.shapes[0].centre) @ turn / zoom  # back to the animal's own axes
@@ -71,6 +71,10 @@ def draw(look, random):
     picture = draw_whiskers(picture, figure.whiskers, shade=0.92, width=1 if zoom < 0.3 else 2)
     picture = occlude(picture, look["occluded"] if look["occluded"] in OCCLUDERS else "none", random=random)
     return develop(picture, look["light"], side=SIDE, random=random)
+
+
+def _view(figure, zoom):
+    return trace(figure.shapes, SIDE * SUPERSAMPLE, melt=0.035 * zoom)
 
 
 def _sun(random):
@@ -97,6 +101,19 @@ def _stage(look, random):
 
 def example(seed, index, *, row):
     """Draw picture `index` of a collection; only `seed`, `index` and `row` decide."""
+    look, random = _look(seed, index, row)
+    return draw(look, random)
+
+
+def outline(seed, index, *, row):
+    """Return where the animal of `example` is, bool `(64, 64)`: its body, also behind what stands before it."""
+    look, random = _look(seed, index, row)
+    figure, _, zoom = _stage(look, random)
+    mask = _view(figure, zoom)["mask"].reshape(SIDE, SUPERSAMPLE, SIDE, SUPERSAMPLE)
+    return mask.mean((1, 3)) >= 0.5
+
+
+def _look(seed, index, row):
     random = np.random.default_rng([seed, index])
     choices = {k: row[k] for k in CHOICES}
-    return draw(attributes(row["label"], choices, random=random), random)
+    return attributes(row["label"], choices, random=random), random
