@@ -1,0 +1,374 @@
+# %% [markdown]
+# # 08 How much data, how much fine-tuning
+#
+# Two questions that everyone asks and few measure. How many labels is a pretrained network worth? And how much of it should be
+# allowed to move, when labels are few: what holds it, and what does it forget?
+#
+# **You will**
+#
+# - run strategies, labels and seeds in one call, and read start, slope, asymptote and *label saving* with their intervals,
+# - keep a backbone's first stages and begin the others at random: where does the knowledge sit?
+# - watch training and validation part, and try seven ways to hold them together,
+# - put an old head on the fine-tuned backbone, and see what it has forgotten.
+#
+# **Time** 4 minutes in mini size on two cores. **Before** Lessons 01 and 03. No download. The last question
+# needs pictures whose backgrounds are known, so the data are the drawn ones in any size; with `TLTEACH_SIZE=full`
+# the backbone is VGG16 with ImageNet weights, and that wants a GPU.
+
+# %% tags=["needed"]
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+import tlteach as tl
+
+threadpool_limits(1);  # on problems this small threads only wait for each other
+
+# %% tags=["needed"]
+pets = tl.load_dataset("cats_vs_dogs", "mini")
+vgg = tl.load_backbone("vgg16")
+
+# %% [markdown]
+# ## How many labels is it worth?
+#
+# In lesson 01 we wrote the loop by hand. `tl.compare` is that loop: every strategy with every number of labels and seed, each run in
+# a process of its own, each finished run kept. Stop the cell and call it again, and it goes on from there.
+#
+# - **scratch**: a small network that begins at random;
+# - **frozen**: a linear probe on frozen features;
+# - **fine-tuned**: from that probe, the last stage too.
+#
+# **Predict** with 20 and with 320 labels: how many points are the two above scratch? And how many times as many labels
+# would scratch need to be as good?
+#
+# | | 20 labels | 320 labels | times the labels |
+# |---|---|---|---|
+# | frozen | ? | ? | ? |
+# | fine-tuned | ? | ? | ? |
+#
+# The cell takes a minute or two.
+
+# %%
+runs = tl.compare(["scratch", "frozen", "fine-tuned"], pets, labels=(20, 80, 320), seeds=3)
+
+# %%
+tl.plot_label_curve(runs, chance=0.5);
+
+# %%
+worth = tl.benefits(runs)
+tl.plot_benefits(worth);
+
+# %%
+worth[worth["measure"] != "time to accuracy"].drop(columns=["source", "seeds"]).round(3)
+
+# %% [markdown]
+# TEXT-A
+#
+# ## Where does the knowledge sit?
+#
+# Yosinski and colleagues (2014) cut a network after its n-th layer, kept what stands before, and began what comes after at random.
+# In small: `tl.keep_stages(vgg, n)` keeps the first n stages. The kept ones are **frozen**, or **fine-tuned** together with
+# the new ones; 300 labels train the rest. With `n = 0` nothing is kept: the random twin.
+#
+# **Predict** the two lines over n = 0 to 5. Where does the frozen one turn down, if it does? (In 2014 it fell from the middle on: the
+# upper stages knew too much about the *source*.)
+
+# %%
+def kept(count, frozen, seed):
+    """A model whose first stages know what the source taught, and whose others learned from 300 labels alone."""
+    few = tl.subset(pets, 300, seed=seed)
+    keras.utils.set_random_seed(seed)
+    backbone = tl.keep_stages(tl.load_backbone("vgg16"), count)
+    stages = list(backbone.stages)
+    train = (*(stages[count:] if frozen else stages), "head")
+    phase = tl.Phase(train, epochs=12, learning_rate=1e-3, schedule="cosine", keep="last")
+    return tl.fine_tune(tl.attach_head(backbone, 2), few, phase, seed=seed).model
+
+# %%
+plan = [(count, frozen, seed) for count in range(6) for frozen in (True, False) if count or frozen for seed in range(2)]
+layers = pd.DataFrame(plan, columns=["kept", "frozen", "seed"])
+layers["accuracy"] = [tl.evaluate(kept(*each), pets.test).accuracy for each in tqdm(plan)]
+
+# %%
+layers["the kept are"] = layers["frozen"].map({True: "frozen", False: "fine-tuned"})
+nothing = layers[layers["kept"] == 0].assign(**{"the kept are": "fine-tuned"})  # none kept: the same run for both lines
+drawn = pd.concat([nothing, layers]).sort_values("kept", kind="stable").assign(target="300 labels", chance=0.5)
+tl.plot_by_stage(drawn.assign(stage=drawn["kept"].astype(str)), by="the kept are")[0].set_xlabel("stages kept");
+
+# %% [markdown]
+# TEXT-B
+#
+# ## Two curves that part
+#
+# Now few labels: 60 to learn from. We let *every* stage move, under a random head. To see well, validation is half
+# of its split, 100 pictures. They watch, and choose nothing (`keep="last"`). (The pictures are made smaller, 48 x 48, to save time.)
+#
+# **Predict** after ten epochs: training accuracy, validation accuracy, and whether each *loss* is above or below where it began.
+
+# %%
+everything = tl.Phase("all", epochs=10, learning_rate=3e-4, keep="last", batch_size=16)
+watchers = pets.val.take(range(0, 200, 2))
+
+
+def trained(seed, phase, *, head="probe", dropout=0.0, watched=True):
+    """A run from a fresh backbone, under a random head or a solved probe; and the backbone."""
+    keras.utils.set_random_seed(seed)
+    few, backbone = tl.subset(pets, 80, seed=seed), tl.load_backbone("vgg16", input_size=SIZE)  # 60 to learn from
+    if head == "probe":
+        head = tl.linear_probe(tl.extract_features(backbone, few), seed=seed)
+    data = replace(few, val=watchers) if watched else few
+    return tl.fine_tune(tl.attach_head(backbone, head, dropout=dropout), data, phase, seed=seed), backbone
+
+# %%
+SIZE = (48, 48)
+naked, _ = trained(0, everything, head=2)
+tl.plot_run(naked);
+
+# %%
+tl.plot_run(naked, metric="loss");
+
+# %% [markdown]
+# TEXT-C1
+#
+# ## What is forgotten
+#
+# The backbone is good for more than cats and dogs. The head that it was pretrained with is not in the package, so we make
+# an *old task* of our own: the same pictures, asked for their background, one of nine. It is solved by a probe on the backbone as it came.
+
+# %%
+places = sorted(pets.train.table["background"].unique())
+
+
+def background(split):
+    return pd.Categorical(split.table["background"], categories=places).codes.astype(int)
+
+
+def share_right(head, x, labels):
+    return float((keras.ops.convert_to_numpy(head(x)).argmax(1) == labels).mean())
+
+# %%
+small = tl.load_backbone("vgg16", input_size=SIZE)
+as_it_came = tl.extract_features(small, pets)
+old_head = tl.linear_probe((as_it_came.train.x, background(pets.train)))
+knew = share_right(old_head, as_it_came.test.x, background(pets.test))
+f"background told by the backbone as it came: {knew:.2f}; by chance {1 / len(places):.2f}"
+
+# %% [markdown]
+# Later this very head is put on a backbone that was fine-tuned for cats and dogs. Nobody asked it to unlearn
+# backgrounds. **Predict** what is left of the number above, after ten epochs on 60 pictures.
+#
+# ## What holds it
+#
+# Eight ways, from the same 60 labels, three draws of them each:
+#
+# - **random head**: as above;
+# - **probe first**: the same, from the solved probe;
+# - **lower rate**: from the probe, at a tenth of the rate;
+# - **last stage**: `block5` and the head alone move;
+# - **dropout**: half of the features under the head are dropped in training;
+# - **weight decay**: each step takes a share off every kernel, towards *zero*;
+# - **L2-SP**: each step takes a share of the way back to the *source's* weights (`Phase(source_pull=)`);
+# - **early stopping**: the best epoch on 20 further labels is kept. It may be epoch 0, the probe itself.
+#
+# And the bar: the **probe** alone. **Predict**: which ways beat the probe? Which end with the least validation loss? Which
+# remember most of the old task?
+
+# %%
+WAYS = {
+    "random head": {"phase": everything, "head": 2},
+    "probe first": {"phase": everything},
+    "lower rate": {"phase": replace(everything, learning_rate=3e-5)},
+    "last stage": {"phase": replace(everything, train=("block5", "head"))},
+    "dropout": {"phase": everything, "dropout": 0.5},
+    "weight decay": {"phase": replace(everything, weight_decay=30.0)},
+    "L2-SP": {"phase": replace(everything, source_pull=1000.0)},
+    "early stopping": {"phase": replace(everything, keep="best"), "watched": False},
+}
+
+# %%
+def outcome(backbone, head):
+    """Cats and dogs by the head that was learned, backgrounds by the old head: the test split's share that is right."""
+    x = tl.extract_features(backbone, pets.test, store=None)
+    return {"target": share_right(head, x, pets.test.labels), "old task": share_right(old_head, x, background(pets.test))}
+
+
+def tried(way, seed):
+    run, backbone = trained(seed, **WAYS[way])
+    loss = run.history["val_loss"]
+    rise = loss.iloc[-1] - loss.min() if WAYS[way]["phase"].keep == "last" else np.nan  # of other pictures: 20, not 100
+    return {"way": way, "seed": seed, "rise": rise, **outcome(backbone, run.model.get_layer("head"))}, backbone
+
+# %%
+def bar(seed):
+    probe = tl.linear_probe(tl.extract_features(small, tl.subset(pets, 80, seed=seed)), seed=seed)
+    return {"way": "probe", "seed": seed, "rise": 0.0, **outcome(small, probe)}
+
+
+rows, moved = [bar(seed) for seed in range(3)], {}
+for way, seed in tqdm([(way, seed) for way in WAYS for seed in range(3)]):
+    row, moved[way, seed] = tried(way, seed)
+    rows.append(row)
+held = pd.DataFrame(rows)
+
+# %%
+both = held.melt(["way", "seed"], ["target", "old task"], var_name="task", value_name="accuracy")
+tl.plot_ranges(both, beside="task");
+
+# %%
+held.groupby("way", sort=False)[["target", "old task", "rise"]].agg(["mean", "min", "max"]).round(2)
+
+# %% [markdown]
+# All ways had the same labels with the same seed, so compare seed by seed: points above the probe.
+
+# %%
+target = held.pivot(index="seed", columns="way", values="target")[list(held["way"].unique())]
+gains = 100 * target.sub(target["probe"], axis=0).drop(columns="probe")
+gains.T.round(1)
+
+# %% [markdown]
+# TEXT-C2
+#
+# ## Lost, or out of place?
+#
+# The old head reads certain directions of the features. Where do the features of before and after agree? Linear CKA, stage by stage, is 1
+# if one is the other turned and scaled as a whole:
+
+# %%
+naked_backbone, held_backbone = moved["probe first", 0], moved["L2-SP", 0]
+tl.plot_similarity(tl.stage_similarity(small, naked_backbone, pets.test));
+
+# %%
+tl.plot_similarity(tl.stage_similarity(small, held_backbone, pets.test));
+
+# %% [markdown]
+# And if the old task's probe is *solved again* on the fine-tuned features, with all the labels it had the first time?
+# **Predict** where it lands, between the old head's accuracy and what the backbone knew.
+
+# %%
+def solved_again(way, seed):
+    """Accuracy of a new probe for the old task, on a fine-tuned backbone."""
+    x, asked = (tl.extract_features(moved[way, seed], split, store=None) for split in (pets.train, pets.test))
+    return share_right(tl.linear_probe((x, background(pets.train)), seed=seed), asked, background(pets.test))
+
+
+again = {way: [solved_again(way, seed) for seed in range(3)] for way in ("probe first", "L2-SP")}
+pd.DataFrame(again).assign(before=knew).rename_axis("seed").round(2)
+
+# %% [markdown]
+# TEXT-D
+#
+# ## Did it happen as predicted?
+#
+# If your run does not bear a claim out, the cell stops and says so.
+
+# %%
+CLAIMS
+
+# %% [markdown]
+# ## Summary
+#
+# SUMMARY
+#
+# ## Exercises
+#
+# Put your answer in place of `...` and run the cell; it says what it thinks of it. `tl.hint("08.1")` helps.
+#
+# ### Exercise 08.1: As good as with how many?
+#
+# Three strategies were run with 20, 80 and 320 labels. What is the *label saving* of the frozen backbone: as good as scratch with how
+# many times the labels? Change this number.
+
+# %%
+measured = pd.DataFrame({"scratch": [0.52, 0.60, 0.70], "frozen": [0.58, 0.70, 0.76]}, index=[20, 80, 320])
+# solution: how many times?
+saving = 4
+# end
+tl.check("08.1", saving)
+
+# %% [markdown]
+# ### Exercise 08.2: What is kept?
+#
+# In how many *layers* of `three` are the weights those of `vgg`, bit by bit? Count layers that have weights.
+
+# %%
+three = tl.keep_stages(vgg, 3)
+# solution: a number of layers
+pairs = [(layer.get_weights(), vgg.model.get_layer(layer.name).get_weights()) for layer in three.model.layers]
+layers_kept = sum(bool(a) and all(np.array_equal(x, y) for x, y in zip(a, b)) for a, b in pairs)
+# end
+tl.check("08.2", layers_kept)
+
+# %% [markdown]
+# ### Exercise 08.3: The pull, by hand
+#
+# Write what L2-SP does with a weight, apart from the gradient: a step takes the share `rate * pull` of the way from the weight back
+# to its source. Give back the weight after it.
+
+# %%
+# solution: a function that gives the new weight
+def pulled(weight, source, rate, pull):
+    return weight - rate * pull * (weight - source)
+# end
+
+
+tl.check("08.3", pulled)
+
+# %% [markdown]
+# ### Exercise 08.4: Read the curves
+#
+# Four runs of fine-tuning, each of ten epochs. What is to be done with each: `"stop earlier"`, `"train longer"`, `"hold the source"` or
+# `"keep it"`?
+#
+# - A: training accuracy 1.00; validation loss 0.60 at first, 0.55 at epoch 3, 1.40 at the end.
+# - B: training accuracy 0.62, rising; both losses still fall at epoch 10.
+# - C: validation loss falls to 0.45 and stays. The same backbone also serves an older task, and that went from 0.75 to 0.30.
+# - D: validation loss falls to 0.50 and stays, close above the training loss. It serves nothing else.
+
+# %%
+# solution: {"A": "?", "B": "?", "C": "?", "D": "?"}
+to_do = {"A": "stop earlier", "B": "train longer", "C": "hold the source", "D": "keep it"}
+# end
+tl.check("08.4", to_do)
+
+# %% [markdown]
+# ### Exercise 08.5: Design the experiment
+#
+# Does L2-SP forget less than a lower learning rate? Whatever moves less forgets less, so choose where the two are compared (`"compare at"`):
+# `"the same gain on the target"`, `"the same number of epochs"` or `"the last epoch"`. The question is whether the old *model* still
+# works: is its probe (`"old probe"`) `"kept as it was"` or `"solved again"`? Which pictures is the `"old task"` asked of: `"the pictures it was
+# fine-tuned on"` or `"pictures that nothing learned from"`? And how many `"seeds"`?
+
+# %%
+# solution: {"compare at": "?", "old probe": "?", "old task": "?", "seeds": ?}
+experiment = {
+    "compare at": "the same gain on the target",
+    "old probe": "kept as it was",
+    "old task": "pictures that nothing learned from",
+    "seeds": 5,
+}
+# end
+tl.check("08.5", experiment)
+
+# %% [markdown]
+# ### Further
+#
+# - Give the other ways the lower rate too: `replace(everything, learning_rate=3e-5, source_pull=1000.0)`. Does anything still add to it?
+# - Other pulls: 30, 100, 300. Draw what was forgotten over what was gained, a point a pull.
+# - `tl.compare` with a function of your own, `f(backbone, splits, seed)`, such as probe first at the lower rate: where does its
+#   label curve lie?
+# - Another old task: the column `pose` in place of `background`. It is nearer to cats and dogs: is less of it forgotten?
+#
+# ## References
+#
+# - Torrey and Shavlik 2009, *Transfer Learning* (start, slope, asymptote).
+# - Yosinski et al. 2014, *How transferable are features in deep neural networks?*
+# - Li, Grandvalet and Davoine 2018, *Explicit inductive bias for transfer learning with convolutional networks* (L2-SP).
+# - McCloskey and Cohen 1989, *Catastrophic interference in connectionist networks*; French 1999, *Catastrophic forgetting*.
+# - Kirkpatrick et al. 2017, *Overcoming catastrophic forgetting in neural networks* (a pull that is stronger where it matters).
+# - Kornblith et al. 2019, *Similarity of neural network representations revisited* (CKA).
+# - Kumar et al. 2022, *Fine-tuning can distort pretrained features and underperform out-of-distribution*.
+# - Loshchilov and Hutter 2019, *Decoupled weight decay regularization*; Srivastava et al. 2014, *Dropout*.
