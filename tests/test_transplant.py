@@ -66,6 +66,19 @@ def test_a_new_kernel_has_the_spread_of_glorot_and_a_new_batchnorm_has_seen_noth
         assert not layer.trainable
 
 
+def test_another_initialiser_draws_each_new_kernel_and_nothing_else():
+    """He et al. 2015: a spread of sqrt(2 / inputs)."""
+    backbone = small_backbone("vgg16")
+    keras.utils.set_random_seed(0)
+    made = tl.keep_stages(backbone, 2, initializer="he_normal")
+    first, second = (keras.ops.convert_to_numpy(made.model.get_layer(f"block5_conv{i}").kernel) for i in (2, 3))
+    assert abs(first.std() / np.sqrt(2 / (9 * first.shape[2])) - 1) < 0.02
+    assert not np.array_equal(first, second)
+    for name in ("block1_conv1", "block2_conv2"):
+        assert same(made.model.get_layer(name).get_weights(), backbone.model.get_layer(name).get_weights())
+    assert not np.any(made.model.get_layer("block5_conv1").bias)
+
+
 def test_the_seed_draws_what_is_new():
     backbone, drawn = small_backbone("vgg16"), []
     for seed in (1, 1, 2):

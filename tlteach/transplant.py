@@ -23,8 +23,8 @@ def keep_stages(backbone, stages, *, initializer=None):
     Args:
         backbone: A `Backbone`.
         stages: How many are kept, counted from the input: 0 to all of them.
-        initializer: A Keras initialiser for the kernels that begin at random, such as `"he_normal"`, which lets
-            a deep network without BatchNorm (VGG16) be trained; each layer's own if `None`.
+        initializer: Name of a Keras initialiser for the kernels that begin at random, such as `"he_normal"`, which
+            lets a deep network without BatchNorm (VGG16) be trained; each layer's own if `None`.
 
     Returns:
         A new `Backbone` of the same layers, stages and names; the given one is left as it was.
@@ -62,5 +62,5 @@ def keep_stages(backbone, stages, *, initializer=None):
 def _draw_kernels(layer, initializer):
     for variable in layer.weights:
         if variable.path.endswith("kernel"):
-            draw = keras.initializers.get(initializer)  # anew for each: one initialiser with a seed draws the same twice
+            draw = keras.initializers.get(initializer)  # one for each: an initialiser draws the same at every call
             variable.assign(draw(variable.shape, dtype=variable.dtype))
