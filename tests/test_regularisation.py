@@ -86,6 +86,36 @@ def test_a_strong_pull_with_adam_holds_the_backbone_and_not_the_head(splits):
     assert held["head/kernel"] > 2e-2
 
 
+class Stop(keras.callbacks.Callback):
+    """Ctrl-C at the beginning of an epoch, counted over all phases."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at, self.seen = at, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen += 1
+        if self.seen == self.at:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_goes_on_is_pulled_to_where_the_whole_of_it_began(splits, tmp_path):
+    phases = [
+        tl.Phase(("block5", "head"), 2, RATE, optimizer="sgd", keep="last", batch_size=8, source_pull=2.0)
+        for _ in range(2)
+    ]
+    ends = []
+    for at in (None, 4):
+        model, begin = fresh()
+        if at:
+            assert tl.fine_tune(model, splits, phases, callbacks=[Stop(at)], store=tmp_path).interrupted
+            model.set_weights(begin)
+        tl.fine_tune(model, splits, phases, store=tmp_path)
+        ends.append(model.get_weights())
+    for whole, broken in zip(*ends, strict=True):
+        np.testing.assert_allclose(broken, whole, atol=1e-6)
+
+
 def test_a_class_counts_as_its_weight_says(splits):
     before, plain = one_step(splits, train="head")
     _, double = one_step(splits, train="head", class_weight=dict.fromkeys(splits.classes, 2.0))

@@ -53,7 +53,7 @@ def test_a_new_kernel_has_the_spread_of_glorot_and_a_new_batchnorm_has_seen_noth
     """Glorot and Bengio 2010: uniform between plus and minus sqrt(6 / (inputs + outputs))."""
     vgg, resnet = (tl.keep_stages(small_backbone(name), 2) for name in ("vgg16", "resnet50"))
     for layer in vgg.model.layers:
-        if layer.name.startswith("block4"):
+        if layer.name.startswith("block4_conv"):
             kernel = keras.ops.convert_to_numpy(layer.kernel)
             bound = np.sqrt(6 / (kernel.shape[0] * kernel.shape[1] * (kernel.shape[2] + kernel.shape[3])))
             assert 0.99 * bound < np.abs(kernel).max() <= bound * (1 + 1e-6)
