@@ -85,8 +85,13 @@ EXERCISES = [
         accepts=[4, "4 times", 4.0, np.int64(4), "320/80"],
         mistakes=[
             Mistake([16], "20 labels give the frozen backbone 0.58. What scratch has at the end it reaches later."),
-            Mistake([80], "That is where the frozen backbone gets there. How many times as many labels did scratch need?"),
-            Mistake([240], "So many labels are saved. The label saving is a ratio: as good as with how many *times* the labels?"),
+            Mistake(
+                [80], "That is where the frozen backbone gets there. How many times as many labels did scratch need?"
+            ),
+            Mistake(
+                [240],
+                "So many labels are saved. The label saving is a ratio: as good as with how many *times* the labels?",
+            ),
             Mistake([0.06, 6], "That is the asymptote: the difference with the most labels."),
             Mistake([0.25], "The other way round: scratch's labels, divided by those of the frozen backbone."),
             Mistake([1], "1 would mean no saving. Look for scratch's *last* accuracy in the other row."),
@@ -104,7 +109,9 @@ EXERCISES = [
         right=7,
         accepts=[7, "7", "7 layers", 7.0],
         mistakes=[
-            Mistake([3], "Three stages are kept. VGG16 has two convolutions in each of the first two, three in the third."),
+            Mistake(
+                [3], "Three stages are kept. VGG16 has two convolutions in each of the first two, three in the third."
+            ),
             Mistake([14], "Those are kernels and biases. A layer has one of each: count layers."),
             Mistake([6], "Those are the layers that *differ*. How many are equal?"),
             Mistake([13], "That is every convolution. Compare the weights of each with those of `vgg`."),
