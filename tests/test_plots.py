@@ -87,6 +87,16 @@ def test_no_line_of_chance_without_one():
     assert len(tl.plot_by_stage(runs().drop(columns="chance"))[0].lines) == 2
 
 
+@pytest.mark.parametrize("chance", [None, 0.5])
+def test_a_label_curve_has_a_level_line_at_chance_if_it_is_told(chance):
+    runs = pd.DataFrame([("a", n, seed, n / 100 + seed / 10) for n in (10, 40) for seed in range(2)])
+    ax = tl.plot_label_curve(runs.set_axis(["strategy", "labels", "seed", "accuracy"], axis=1), chance=chance)
+    level = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert [set(line.get_ydata()) for line in level] == ([] if chance is None else [{chance}])
+    curve = next(line for line in ax.lines if line.get_linestyle() == "-")
+    np.testing.assert_allclose(curve.get_ydata(), [0.15, 0.45])
+
+
 def test_plots_draw_on_the_figure_they_are_given():
     figure = plt.figure()
     axes = tl.plot_by_stage(runs(), fig=figure)

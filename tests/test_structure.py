@@ -14,11 +14,11 @@ from conftest import ROOT
 import tlteach as tl
 
 ORDER = (
-    "masks tables data splitting backbones costs frontends features heads entities freezing finetune learning_rates "
-    "search evaluation decisions subgroups balancing calibration activation_maps occlusion comparison label_curves "
-    "transferability source_ranking similarity shift adapt recipe_check recipe_sound recipe_text recipe plots "
-    "plots_sound plots_text plots_sources plots_evaluation report predicting quizzes environment checking notebooks "
-    "lessons prefetch doctor grading cli_classroom cli"
+    "masks tables data splitting backbones costs frontends features heads entities freezing transplant finetune "
+    "learning_rates search evaluation decisions subgroups balancing calibration activation_maps occlusion "
+    "comparison label_curves transferability source_ranking similarity shift adapt recipe_check recipe_sound "
+    "recipe_text recipe plots plots_sound plots_text plots_sources plots_evaluation report predicting quizzes "
+    "environment checking notebooks lessons prefetch doctor grading cli_classroom cli"
 ).split()
 # `attach_head` freezes BatchNorm, so freezing stands before heads
 ORDER.insert(ORDER.index("heads"), ORDER.pop(ORDER.index("freezing")))

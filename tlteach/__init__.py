@@ -22,6 +22,7 @@ _HOMES = {
     "heads": ["attach_head", "linear_probe"],
     "entities": ["align_labels", "attach_token_head", "entity_f1", "load_entities"],
     "freezing": ["freeze", "trainable_table"],
+    "transplant": ["keep_stages"],
     "finetune": ["Phase", "Run", "fine_tune", "gradual_unfreezing"],
     "learning_rates": ["FoundRate", "find_learning_rate"],
     "search": ["search_phase"],

@@ -9,7 +9,7 @@ import pandas as pd
 from tlteach._augment import check_augment
 from tlteach._checkpoint import checkpoint_of
 from tlteach._cutting import Inputs
-from tlteach._optimizers import KINDS, SCHEDULES, optimizer_for
+from tlteach._optimizers import KINDS, SCHEDULES, optimizer_for, source_of
 from tlteach._stages import HEAD, cut
 from tlteach._training import KeepBest, Progress, class_weights, measure, train_epochs
 from tlteach.features import PRECISIONS
@@ -42,6 +42,9 @@ class Phase:
             take half the disk or time and are approximations.
         weight_decay: Share of each kernel that a step takes away, times the (highest) learning rate;
             biases and normalisation are left alone (Loshchilov and Hutter 2019).
+        source_pull: Share of the way back to where `fine_tune` began that a step takes with each weight of the
+            backbone, times the (highest) learning rate: L2-SP, apart from the gradient like weight decay
+            (Li et al. 2018). The head is left alone. Of use where the source's weights are better than zero.
         class_weight: How much an example of each class counts in the training loss: a dict from class
             name to weight, `"balanced"` (rare classes count more, so that all count alike), or `None`.
     """
@@ -59,6 +62,7 @@ class Phase:
     cut: bool | None = None
     precision: str = "float32"
     weight_decay: float = 0.0
+    source_pull: float = 0.0
     class_weight: dict | str | None = None
 
     def __post_init__(self):
@@ -72,8 +76,9 @@ class Phase:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}. Received: {getattr(self, name)!r}.")
         if isinstance(self.learning_rate, dict) and set(self.learning_rate) != set(train):
             raise ValueError(f"each stage of {train} must have its learning rate. Received: {self.learning_rate}.")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay must be 0 or more. Received: {self.weight_decay}.")
+        for name in ("weight_decay", "source_pull"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more. Received: {getattr(self, name)}.")
         check_augment(self.augment, self.copies)
 
     @property
@@ -192,6 +197,7 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
     phases = [phases] if isinstance(phases, Phase) else list(phases)
     _check(model, data, phases)
     inputs = Inputs(model, data, phases, store)
+    source = source_of(model, phases)  # before a run that was killed is taken up
     checkpoint = checkpoint_of(model, data, phases, seed=seed, store=store)
     for number, phase in list(enumerate(phases))[checkpoint.finished :]:
         may_move = freeze(model, phase.train)
@@ -199,7 +205,8 @@ def fine_tune(model, data, phases, *, callbacks=(), seed=0, store="default"):
         start, why = inputs.choices[number]
         rows = inputs.rows(phase, inputs.choices[number], seed=seed + number + 1)
         keep = KeepBest(model if start is None else cut(model, start), phase)
-        interrupted = _train(model, rows, phase, keep=keep, callbacks=callbacks, checkpoint=checkpoint)
+        optimizer = optimizer_for(phase, model, phase.epochs * len(rows[0]), source=source)
+        interrupted = _train(model, rows, optimizer, keep=keep, callbacks=callbacks, checkpoint=checkpoint)
         if keep.trained:
             proof.check()
         keep.put_back()
@@ -239,10 +246,9 @@ def _check(model, data, phases):
         )
 
 
-def _train(model, rows, phase, *, keep, callbacks, checkpoint):
+def _train(model, rows, optimizer, *, keep, callbacks, checkpoint):
     """Compile for this phase, once, and train; return whether Ctrl-C ended it."""
-    (train, val), part = rows, keep.part
-    optimizer = optimizer_for(phase, model, steps=phase.epochs * len(train))
+    (train, val), part, phase = rows, keep.part, keep.phase
     for each in {id(m): m for m in (model, part)}.values():  # callbacks see the whole model
         each.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     optimizer.build(part.trainable_variables)

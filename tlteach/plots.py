@@ -70,19 +70,22 @@ def plot_pictures(split, rows=range(12), *, titles=None, columns=6, fig=None):
     return axes
 
 
-def plot_label_curve(results, *, by="strategy", value="accuracy", ax=None):
+def plot_label_curve(results, *, by="strategy", value="accuracy", chance=None, ax=None):
     """Draw a measure over the number of labels: the mean of the seeds in its band.
 
     Args:
         results: `pandas.DataFrame`, a row a run, with columns labels, seed, `by` and `value`.
         by: Column that tells the lines apart.
         value: Column that is drawn.
+        chance: What guessing gives, drawn as a dotted line, if it is given.
         ax: Axes to draw on; new ones if `None`. The band reaches from the worst seed to the best.
 
     Returns:
         The Axes.
     """
     ax = _axes(ax)
+    if chance is not None:
+        ax.axhline(chance, color="0.5", linestyle=":", label="chance")
     _bands(ax, results, "labels", by=by, value=value)
     ticks = sorted(results["labels"].unique())
     ax.set_xscale("log")

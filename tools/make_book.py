@@ -32,7 +32,7 @@ PAGES = (
 # The road; what a step does not name is found under its last line.
 STEPS = {
     "Data": "data tables masks splitting frontends",
-    "Backbones and features": "backbones costs features",
+    "Backbones and features": "backbones transplant costs features",
     "Heads": "heads entities",
     "Freezing and fine-tuning": "freezing finetune learning_rates search",
     "Evaluation": "evaluation decisions subgroups calibration activation_maps occlusion",
