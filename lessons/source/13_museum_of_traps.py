@@ -1,0 +1,533 @@
+# %% [markdown]
+# # 13 The museum of traps
+#
+# Most transfer learning that fails does so without an error. In each room of this museum stands a few lines of plain
+# Keras, as public notebooks have them, with one thing wrong. What does it look like from outside? What names it? What
+# mends it?
+#
+# **You will**
+#
+# - predict the symptom of each trap, then measure it,
+# - let `tl.check_recipe` look at the model and its data, and read what it saw,
+# - mend one line at a time, and measure again,
+# - see what a checker cannot see.
+#
+# **Time** 3 minutes in mini size on two cores. **Before** Lessons 01 and 03. No download: drawn pets and mini networks in any
+# size, because each trap is shown by what a *known* network does.
+
+# %% tags=["needed"]
+import keras
+import numpy as np
+import pandas as pd
+from keras import layers
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
+
+import tlteach as tl
+
+threadpool_limits(1);  # on problems this small threads only wait for each other
+
+# %% [markdown]
+# ## The cloakroom
+#
+# Pictures as plain arrays, 160 to learn from, and a network as `keras.applications.VGG16(include_top=False)` gives it:
+# without preprocessing inside. (Ours is the mini one, and has it inside; here we leave it outside.)
+
+# %% tags=["needed"]
+pets = tl.load_dataset("cats_vs_dogs", "mini")
+
+
+def arrays(split, each=80):
+    """So many pictures of each class, `(n, 64, 64, 3)` in 0..255, and their labels."""
+    rows = np.concatenate([np.flatnonzero(split.labels == label)[:each] for label in (0, 1)])
+    rows = np.random.default_rng(0).permutation(rows)
+    return split.take(rows).sized((64, 64)).array().astype("float32"), split.labels[rows]
+
+
+(x, y), (x_val, y_val), (x_test, y_test) = arrays(pets.train), arrays(pets.val), arrays(pets.test)
+
+# %% tags=["needed"]
+def application(name):
+    whole = tl.load_backbone(name, "mini").model
+    return keras.Model(whole.get_layer("preprocess").output, whole.output, name=name)
+
+
+vgg = application("vgg16")
+vgg.trainable = False
+published = vgg.get_weights()
+preprocess = keras.applications.vgg16.preprocess_input  # changes a float array in place: give it a copy
+ready, ready_val = preprocess(x.copy()), preprocess(x_val.copy())
+
+# %% [markdown]
+# A head, and a model of both. `run_eagerly`: no graph is built, which for a handful of steps is quicker.
+
+# %% tags=["needed"]
+SPARSE = "sparse_categorical_crossentropy"
+
+
+def new_head(units=2, activation="softmax"):
+    return keras.Sequential([layers.GlobalAveragePooling2D(), layers.Dense(units, activation=activation)])
+
+
+def classifier(head, loss=SPARSE, rate=3e-3):
+    model = keras.Sequential([keras.Input((64, 64, 3)), vgg, head])
+    model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"], run_eagerly=True)
+    return model
+
+# %% [markdown]
+# A frozen backbone gives the same features in each epoch, so for the measurements it is run once, and the head is fitted to
+# what it gave, with three seeds. What a room has shown goes into two books: `measured` and `museum`.
+
+# %% tags=["needed"]
+measured, museum = [], {}
+
+
+def validated(x, y, x_val, y_val, *, head=new_head, loss=SPARSE, **fit):
+    """Accuracy on validation with three seeds, the backbone frozen."""
+    features, asked, found = vgg(x), vgg(x_val), []
+    for seed in range(3):
+        keras.utils.set_random_seed(seed)
+        model = head()
+        model.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"])
+        model.fit(features, y, epochs=30, batch_size=32, verbose=0, **fit)
+        found.append(model.evaluate(asked, y_val, verbose=0)[1])
+    return found
+
+
+def note(room, state, values):
+    measured.extend({"room": room, "state": state, "accuracy": value} for value in values)
+    return f"{state}: {', '.join(f'{value:.2f}' for value in values)}"
+
+
+def ask(room, model, train, **more):
+    """Let the checker look, keep what it found, and print it."""
+    museum[room] = tl.check_recipe(model, train, **more)
+    print(tl.describe_findings(museum[room], not_checked=False))
+
+# %% [markdown]
+# Before the first room, the way it should be:
+
+# %%
+right = validated(ready, y, ready_val, y_val)
+ask("nothing wrong", classifier(new_head()), (ready, y), val=(ready_val, y_val))
+note("input range", "mended", right), note("channel order", "mended", right);
+
+# %% [markdown]
+# ## Room 1: the range
+#
+# "Normalise the pixels." **Predict** the validation accuracy (the right way has about 0.7).
+
+# %%
+divided, divided_val = x / 255, x_val / 255
+model = classifier(new_head())
+note("input range", "trap", validated(divided, y, divided_val, y_val))
+
+# %%
+ask("input range", model, (divided, y), val=(divided_val, y_val))
+
+# %% [markdown]
+# **A coin.** Nothing failed, the loss is a number. To this network, which learned from pixels of -124 to 151, the pictures
+# are all the same grey: its features hardly differ from picture to picture.
+
+# %%
+shades = {"as it should be": vgg(ready[:40]), "divided by 255": vgg(divided[:40])}
+spread = {name: np.ptp(np.asarray(f).mean((1, 2)), axis=0).mean() for name, f in shades.items()}
+pd.Series(spread, name="least to most of a feature over 40 pictures, mean").to_frame().plot.barh(figsize=(6, 1.4));
+
+# %% [markdown]
+# ## Room 2: red and blue
+#
+# The mean colour is taken away by hand, and the channels stay as they are. VGG learned from blue, green, red.
+# **Predict**: a coin again?
+
+# %%
+mean_colour = np.array([123.68, 116.78, 103.94], "float32")
+rgb, rgb_val = x - mean_colour, x_val - mean_colour
+note("channel order", "trap", validated(rgb, y, rgb_val, y_val))
+
+# %%
+ask("channel order", classifier(new_head()), (rgb, y), val=(rgb_val, y_val))
+
+# %% [markdown]
+# **No symptom at all**, on these drawings: red fur is blue fur to a network that looks at outlines. The head
+# learns from features of wrongly coloured pets, and is asked about wrongly coloured pets. The trap shuts where colour matters, or
+# when somebody else's program asks the model with the channels in order. Only looking at the channels tells.
+#
+# ## Room 3: the mean that does not stand still
+#
+# ResNet50, called with `training=False` so that BatchNorm stands still; then `trainable = True`. To see it alone,
+# with a learning rate of **zero**. **Predict** which numbers of the backbone move in four steps.
+
+# %%
+resnet = application("resnet50")
+resnet.trainable = False  # here the head would be trained
+resnet.trainable = True
+inputs = keras.Input((64, 64, 3))
+pooled = layers.GlobalAveragePooling2D()(resnet(inputs, training=False))
+model = keras.Model(inputs, layers.Dense(2, activation="softmax")(pooled))
+model.compile(keras.optimizers.Adam(0.0), SPARSE, metrics=["accuracy"], run_eagerly=True)
+
+# %%
+def means():
+    """The moving means of each BatchNorm layer."""
+    return {layer.name: np.array(layer.moving_mean) for layer in resnet.layers if hasattr(layer, "moving_mean")}
+
+
+def drift(rows=64):
+    """How far each layer's means went in one epoch, as a share of their length."""
+    before = means()
+    model.fit(ready[:rows], y[:rows], batch_size=16, verbose=0)
+    return pd.Series({name: np.linalg.norm(m - before[name]) / np.linalg.norm(before[name]) for name, m in means().items()})
+
+# %%
+moved_means = drift()
+moved_means.plot(xlabel="BatchNorm layer, from the input to the end", ylabel="moved, as a share", figsize=(6, 2.4), xticks=[]);
+
+# %%
+ask("BatchNorm moves", model, (ready, y), fine_tuning=True)
+
+# %%
+for layer in resnet.layers:
+    if isinstance(layer, layers.BatchNormalization):
+        layer.trainable = False
+model.compile(keras.optimizers.Adam(1e-5), SPARSE, metrics=["accuracy"], run_eagerly=True)
+still_means = drift(rows=16)
+ask("BatchNorm still (mended)", model, (ready, y), fine_tuning=True)
+f"moved: {still_means.max():.1g}"
+
+# %% [markdown]
+# All of them moved, each step some per cent towards sixteen pets, and no weight was trained. What `training=False` promises holds for
+# `model(x)` and not for `fit`, up to Keras 3.15. (With a Keras that has mended it, the first curve is flat.)
+#
+# ## Room 4: too late
+#
+# The head is trained, and then the backbone is set free. **Predict** how many of the backbone's 13 kernels move.
+
+# %%
+def moved(model, backbone, rows=32):
+    """How many kernels of the backbone move in one step."""
+    before = [np.array(v) for v in backbone.weights if len(v.shape) == 4]
+    model.fit(ready[:rows], y[:rows], batch_size=rows, verbose=0)
+    after = [np.array(v) for v in backbone.weights if len(v.shape) == 4]
+    return sum(not np.array_equal(a, b) for a, b in zip(before, after))
+
+# %%
+model = classifier(new_head(), rate=1e-4)
+model.fit(ready[:32], y[:32], verbose=0)
+vgg.trainable = True  # and now: fine-tuning
+try:
+    too_late = moved(model, vgg)
+except ValueError:  # JAX says it, in other words
+    too_late = 0
+f"{too_late} of 13 kernels moved"
+
+# %%
+ask("trainable after compile", model, (ready, y), val=(ready_val, y_val))
+
+# %%
+model.compile(keras.optimizers.Adam(1e-5), SPARSE, metrics=["accuracy"], run_eagerly=True)
+in_time = moved(model, vgg)
+ask("trainable, then compile (mended)", model, (ready, y), val=(ready_val, y_val))
+f"{in_time} of 13 kernels moved"
+
+# %% [markdown]
+# The loss falls a little in either case, for the head goes on learning. Count what moves.
+#
+# ## Room 5: the wrong twin
+#
+# The best model is kept in a file, as `ModelCheckpoint` does, and is loaded to be fine-tuned. **Predict** the count.
+
+# %%
+import tempfile
+
+vgg.trainable = False
+vgg.set_weights(published)
+path = f"{tempfile.mkdtemp()}/best.keras"
+classifier(new_head()).save(path)
+model = keras.models.load_model(path)
+vgg.trainable = True
+model.compile(keras.optimizers.Adam(1e-5), SPARSE, metrics=["accuracy"], run_eagerly=True)
+
+# %%
+twin = model.layers[0]
+wrong_twin = moved(model, twin)
+ask("the wrong twin", model, (ready, y), val=(ready_val, y_val), fine_tuning=True)
+
+# %%
+twin.trainable = True
+model.compile(keras.optimizers.Adam(1e-5), SPARSE, metrics=["accuracy"], run_eagerly=True)
+right_twin = moved(model, twin)
+ask("its own backbone (mended)", model, (ready, y), val=(ready_val, y_val), fine_tuning=True)
+f"before: {wrong_twin}, mended: {right_twin} of 13 kernels moved"
+
+# %% [markdown]
+# The variable `vgg` is still there, and it is *another network* than the one in the file. `fine_tuning=True` tells the checker what the
+# step is for: a frozen backbone is right in one step and wrong in the next.
+#
+# ## Room 6: the rate
+#
+# All of VGG16, from the published weights, at Adam's 1e-2 and at 1e-4: eight steps of eight pictures, three seeds. **Predict** the
+# loss after eight steps (a coin has 0.69).
+
+# %%
+def eight_steps(rate, seed):
+    keras.utils.set_random_seed(seed)
+    vgg.set_weights(published)
+    model = classifier(new_head(), rate=rate)
+    losses = [model.train_on_batch(ready[i : i + 8], y[i : i + 8], return_dict=True)["loss"] for i in range(0, 64, 8)]
+    return losses, model.evaluate(ready_val[:64], y_val[:64], batch_size=64, verbose=0)
+
+# %%
+steps = {rate: [eight_steps(rate, seed) for seed in range(3)] for rate in (1e-2, 1e-4)}
+drawn = {f"{rate:g}, seed {seed}": losses for rate, runs in steps.items() for seed, (losses, _) in enumerate(runs)}
+pd.DataFrame(drawn).plot(xlabel="step", ylabel="mean loss so far", logy=True, figsize=(6, 2.6));
+
+# %%
+vgg.set_weights(published)
+ask("learning rate", classifier(new_head(), rate=1e-2), (ready, y), val=(ready_val, y_val), fine_tuning=True)
+
+# %%
+ask("learning rate (mended)", classifier(new_head(), rate=1e-5), (ready, y), val=(ready_val, y_val), fine_tuning=True)
+vgg.trainable = False
+vgg.set_weights(published)
+pd.DataFrame({f"{rate:g}": [end[0] for _, end in runs] for rate, runs in steps.items()}).rename_axis("seed").round(2)
+
+# %% [markdown]
+# The table is the loss on *validation* after the eight steps. One step of Adam moves each weight by about the rate, whatever the
+# gradient; at 1e-2 that is a quarter of a typical weight. What took long to learn is gone in a step.
+#
+# ## Room 7: logits
+#
+# A head without softmax, and a loss that does not know. Then the reverse. **Predict** both.
+
+# %%
+def bare():
+    return new_head(activation=None)
+
+
+knows = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+print(note("logits", "trap", validated(ready, y, ready_val, y_val, head=bare)))
+print(note("logits", "mended", validated(ready, y, ready_val, y_val, head=bare, loss=knows)))
+
+# %%
+ask("logits", classifier(bare()), (ready, y), val=(ready_val, y_val))
+ask("logits (mended)", classifier(bare(), loss=knows), (ready, y), val=(ready_val, y_val))
+
+# %% [markdown]
+# The reverse, a softmax and `from_logits=True`: on TensorFlow Keras sees through it, warns and does what is right; on JAX and PyTorch
+# the softmax is taken twice. Then an answer that is sure *and* right is still charged for:
+
+# %%
+perfect = np.eye(2, dtype="float32")[[0, 1, 1]]
+twice = float(knows(np.array([0, 1, 1]), perfect))
+ask("softmax twice", classifier(new_head(), loss=knows), (ready, y), val=(ready_val, y_val))
+f"least loss that two softmax outputs can reach: {twice:.3f}"
+
+# %% [markdown]
+# ## Room 8: the order of the folders
+#
+# Two data sets are read from one folder, and somebody gave class names to one of the two. **Predict** the accuracy.
+
+# %%
+from pathlib import Path
+
+folder = Path(tempfile.mkdtemp())
+for row in range(40):
+    (folder / pets.classes[y_val[row]]).mkdir(exist_ok=True)
+    keras.utils.save_img(folder / pets.classes[y_val[row]] / f"{row}.png", x_val[row])
+read = keras.utils.image_dataset_from_directory
+train = read(folder, image_size=(64, 64), verbose=False)
+val = read(folder, image_size=(64, 64), verbose=False, class_names=["dog", "cat"])
+
+# %%
+inputs = keras.Input((64, 64, 3))
+head = new_head()
+model = keras.Model(inputs, head(vgg(preprocess(inputs))))
+model.compile(keras.optimizers.Adam(3e-3), SPARSE, metrics=["accuracy"], run_eagerly=True)
+head.compile(keras.optimizers.Adam(3e-3), SPARSE)
+head.fit(vgg(ready), y, epochs=30, verbose=0)
+ordered = {"one order": model.evaluate(train, verbose=0)[1], "the other": model.evaluate(val, verbose=0)[1]}
+ordered
+
+# %%
+ask("order of the classes", model, train, val=val)
+
+# %% [markdown]
+# The two accuracies add up to one: **worse than a coin is a sign**, a network that knows the answer and is asked in the wrong
+# language. (We ask the same pictures twice, so the checker also says that train and validation are the same. It is right.)
+#
+# ## Room 9: seen before
+#
+# Fifty pictures, and labels from a **coin**: there is nothing to learn. First augment (mirrored, and brighter), then split. A
+# logistic regression on the features, ten draws. **Predict** its accuracy.
+
+# %%
+pictures = preprocess(x[:50].copy())
+copies = [np.asarray(vgg(each)).reshape(50, -1) for each in (pictures, pictures[:, :, ::-1], pictures + 8)]
+
+
+def scored(seed, split_first):
+    coin = np.random.default_rng(seed).integers(0, 2, 50)
+    known, asked = train_test_split(np.arange(50), test_size=0.3, random_state=seed)
+    every, its = np.concatenate(copies), np.tile(coin, 3)
+    of_picture = np.tile(np.arange(50), 3)
+    learned = np.isin(of_picture, known) if split_first else np.random.default_rng(seed).random(150) < 0.7
+    return LogisticRegression(C=10, max_iter=300).fit(every[learned], its[learned]).score(every[~learned], its[~learned])
+
+# %%
+print(note("copies, labels by coin", "trap", [scored(seed, split_first=False) for seed in range(10)]))
+print(note("copies, labels by coin", "mended", [scored(seed, split_first=True) for seed in range(10)]))
+
+# %%
+every, its = np.concatenate([x[:50], x[:50, :, ::-1]]), np.tile(y[:50], 2)
+x_a, x_b, y_a, y_b = train_test_split(preprocess(every), its, test_size=0.3, random_state=0)
+ask("copies", classifier(new_head()), (x_a, y_a), val=(x_b, y_b))
+
+# %% [markdown]
+# **Three quarters and more, of nothing.** The head knows each picture by heart, and meets it again, mirrored. Its relative, with no
+# copy at all: the test joins the training pictures "for the final model", and is then reported.
+
+# %%
+more, labels = np.concatenate([ready, preprocess(x_test.copy())]), np.concatenate([y, y_test])
+features, test_features = (np.asarray(vgg(each)).reshape(len(each), -1) for each in (more, more[160:]))
+learner = LogisticRegression(C=10, max_iter=300)
+print(note("test in training", "trap", [learner.fit(features, labels).score(test_features, y_test)]))
+print(note("test in training", "mended", [learner.fit(features[:160], y).score(test_features, y_test)]))
+ask("test in training", classifier(new_head()), (more, labels), val=(ready_val, y_val), test=(more[160:], y_test))
+
+# %% [markdown]
+# ## Room 10: the shaken ruler
+#
+# One function augments everything: training, validation, and it is cached. **Predict**: what do five measurements of one model give?
+# How many different pictures does it see in three epochs?
+
+# %%
+shake = keras.Sequential([layers.RandomFlip(), layers.RandomRotation(0.2, fill_mode="nearest")])
+one, other = keras.utils.split_dataset((ready, y), left_size=96, seed=0)
+train = one.batch(32).map(lambda p, label: (shake(p, training=True), label)).cache()
+val = other.batch(32).map(lambda p, label: (shake(p, training=True), label))
+
+# %%
+five = [model.layers[-1].evaluate(vgg(np.concatenate([p for p, _ in val])), np.concatenate([t for _, t in val]), verbose=0) for _ in range(5)]
+epochs = {"cached": train, "drawn anew": one.batch(32).map(lambda p, label: (shake(p, training=True), label))}
+seen = {name: len({np.asarray(p).tobytes() for _ in range(3) for batch, _ in data for p in batch}) for name, data in epochs.items()}
+print("loss of one model, five times:", ", ".join(f"{loss:.3f}" for loss in five))
+seen
+
+# %%
+ask("augmentation", classifier(new_head()), train, val=val)
+
+# %%
+train = one.cache().batch(32).map(lambda p, label: (shake(p, training=True), label))
+ask("augmentation (mended)", classifier(new_head()), train, val=other.batch(32))
+
+# %% [markdown]
+# Nothing was learned between the five, and they differ: a shaken ruler. And of 288 pictures that three epochs could show, the cache shows
+# 96, three times.
+#
+# ## Room 11: ninety per cent
+#
+# 76 cats, eight dogs, and validation has the same shares. Accuracy is 0.9. **Predict** the share of dogs that are found.
+
+# %%
+rare = np.r_[np.flatnonzero(y == 0)[:76], np.flatnonzero(y == 1)[:8]]
+found_dogs = {}
+for name, weights in {"plain": None, "class_weight": {0: 0.55, 1: 5.25}}.items():
+    dogs = np.flatnonzero(y_val == 1)
+    found_dogs[name] = validated(ready[rare], y[rare], ready_val[dogs], y_val[dogs], class_weight=weights)
+    note("rare dogs found", "trap" if weights is None else "mended", found_dogs[name])
+pd.DataFrame(found_dogs).rename_axis("seed").round(2)
+
+# %%
+ask("rare class", classifier(new_head()), (ready[rare], y[rare]), val=(ready_val, y_val))
+
+# %%
+model = classifier(new_head())
+model.compile("adam", SPARSE, metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy()])
+ask("rare class (mended)", model, (ready[rare], y[rare]), val=(ready_val, y_val))
+
+# %% [markdown]
+# ## Two rooms with a curtain
+#
+# ### A. Merely to ask
+#
+# A `Resizing` layer stands before a BatchNorm, as in any model that takes pictures of any size. The same pictures are asked in two
+# ways. **Predict** the difference.
+
+# %%
+inputs = keras.Input((96, 96, 3))
+x_in = layers.Resizing(64, 64)(inputs)
+model = keras.Model(inputs, layers.GlobalAveragePooling2D()(layers.BatchNormalization(name="norm")(layers.Conv2D(8, 3)(x_in))))
+big = keras.ops.convert_to_numpy(keras.ops.image.resize(x[:16], (96, 96)))
+mean_before = np.array(model.get_layer("norm").moving_mean)
+called, predicted = np.asarray(model(big)), model.predict(big, verbose=0)
+apart = np.abs(called - predicted).max() / np.abs(predicted).max()
+mean_moved = np.abs(np.array(model.get_layer("norm").moving_mean) - mean_before).max()
+f"apart by {apart:.0%} of the largest output; merely asking moved the mean by {mean_moved:.2g}"
+
+# %%
+model.compile("adam", "mse")
+ask("Resizing and model(x)", model, (big, predicted))
+named_resizing = museum["Resizing and model(x)"]["trap"].tolist()
+safe = np.abs(np.asarray(model(big, training=False)) - model.predict(big, verbose=0)).max()
+
+# %% [markdown]
+# `Resizing` belongs to the same family as the layers for augmentation, and its `call` has `training=True` as its default (Keras 3.15). Whoever
+# writes `model(x)` without `training=` lets it decide for all layers behind it: BatchNorm takes the batch's own statistics, and moves. `predict`,
+# `evaluate` and `fit` say what they want, and are right. So the recipe is sound, and **the checker is silent**: the trap is in the
+# calling. Write `model(x, training=False)`.
+#
+# ### B. The locked room
+#
+# The backbone is a `Sequential` in a `Sequential`, was frozen, and comes from a file. We learned from room 5, and unfreeze the right one.
+
+# %%
+base = keras.Sequential([keras.Input((64, 64, 3)), *vgg.layers[1:]], name="base")
+base.trainable = False
+keras.Sequential([keras.Input((64, 64, 3)), base, new_head()]).save(path)
+model = keras.models.load_model(path)
+base = model.layers[0]
+base.trainable = True
+model.compile(keras.optimizers.Adam(1e-5), SPARSE, metrics=["accuracy"], run_eagerly=True)
+locked = moved(model, base)
+f"{locked} of 13 kernels moved; base.trainable is {base.trainable}"
+
+# %%
+ask("the locked Sequential", model, (ready, y), val=(ready_val, y_val), fine_tuning=True)
+
+# %%
+base.trainable = False
+base.trainable = True
+model.compile(keras.optimizers.Adam(1e-5), SPARSE, metrics=["accuracy"], run_eagerly=True)
+unlocked = moved(model, base)
+ask("unlocked (mended)", model, (ready, y), val=(ready_val, y_val), fine_tuning=True)
+f"{unlocked} of 13 kernels moved"
+
+# %% [markdown]
+# A `Sequential` does not keep its own flag in the file, its layers keep theirs. So it says `True`, they say `False`; and to set `True` where
+# there is `True` already changes nothing, under TensorFlow. False first, then True. And count.
+#
+# ## The catalogue
+
+# %%
+tl.plot_ranges(pd.DataFrame(measured), by="room", beside="state");
+
+# %%
+EXPECTED = {
+    "input range": "input range", "channel order": "channel order", "BatchNorm moves": "BatchNorm moves",
+    "trainable after compile": "trainable changed since compile", "the wrong twin": "backbone frozen",
+    "learning rate": "learning rate too high", "logits": "softmax and from_logits", "softmax twice": "softmax and from_logits",
+    "order of the classes": "order of the classes", "copies": "duplicates across splits", "test in training": "test data in training",
+    "augmentation": "augmentation in validation", "rare class": "imbalance with plain accuracy",
+    "Resizing and model(x)": "(in the calling, not in the recipe)", "the locked Sequential": "backbone frozen",
+}
+catalogue = pd.DataFrame(
+    [(room, trap, trap in set(museum[room]["trap"]), len(museum[room])) for room, trap in EXPECTED.items()],
+    columns=["room", "trap", "found", "findings"],
+)
+catalogue
+
+# %%
+sound = {room: len(found) for room, found in museum.items() if "mended" in room or room == "nothing wrong"}
+pd.Series(sound, name="alarms").to_frame()
