@@ -16,6 +16,9 @@
 # size, because each trap is shown by what a *known* network does.
 
 # %% tags=["needed"]
+import tempfile
+from pathlib import Path
+
 import keras
 import numpy as np
 import pandas as pd
@@ -213,9 +216,11 @@ def moved(model, backbone, rows=32):
     return sum(not np.array_equal(a, b) for a, b in zip(before, after))
 
 # %%
-model = classifier(new_head(), rate=1e-4)
+model = keras.Sequential([keras.Input((64, 64, 3)), vgg, new_head()])
+model.compile(keras.optimizers.Adam(1e-3), SPARSE, metrics=["accuracy"])
 model.fit(ready[:32], y[:32], verbose=0)
 vgg.trainable = True  # and now: fine-tuning
+model.optimizer.learning_rate = 1e-5
 try:
     too_late = moved(model, vgg)
 except ValueError:  # JAX says it, in other words
@@ -239,8 +244,6 @@ f"{in_time} of 13 kernels moved"
 # The best model is kept in a file, as `ModelCheckpoint` does, and is loaded to be fine-tuned. **Predict** the count.
 
 # %%
-import tempfile
-
 vgg.trainable = False
 vgg.set_weights(published)
 path = f"{tempfile.mkdtemp()}/best.keras"
@@ -330,12 +333,10 @@ f"least loss that two softmax outputs can reach: {twice:.3f}"
 # Two data sets are read from one folder, and somebody gave class names to one of the two. **Predict** the accuracy.
 
 # %%
-from pathlib import Path
-
 folder = Path(tempfile.mkdtemp())
 for row in range(40):
     (folder / pets.classes[y_val[row]]).mkdir(exist_ok=True)
-    keras.utils.save_img(folder / pets.classes[y_val[row]] / f"{row}.png", x_val[row])
+    keras.utils.save_img(folder / pets.classes[y_val[row]] / f"{row}.png", x_val[row], scale=False)
 read = keras.utils.image_dataset_from_directory
 train = read(folder, image_size=(64, 64), verbose=False)
 val = read(folder, image_size=(64, 64), verbose=False, class_names=["dog", "cat"])
@@ -369,7 +370,7 @@ copies = [np.asarray(vgg(each)).reshape(50, -1) for each in (pictures, pictures[
 
 def scored(seed, split_first):
     coin = np.random.default_rng(seed).integers(0, 2, 50)
-    known, asked = train_test_split(np.arange(50), test_size=0.3, random_state=seed)
+    known, _ = train_test_split(np.arange(50), test_size=0.3, random_state=seed)
     every, its = np.concatenate(copies), np.tile(coin, 3)
     of_picture = np.tile(np.arange(50), 3)
     learned = np.isin(of_picture, known) if split_first else np.random.default_rng(seed).random(150) < 0.7
@@ -409,9 +410,18 @@ train = one.batch(32).map(lambda p, label: (shake(p, training=True), label)).cac
 val = other.batch(32).map(lambda p, label: (shake(p, training=True), label))
 
 # %%
-five = [model.layers[-1].evaluate(vgg(np.concatenate([p for p, _ in val])), np.concatenate([t for _, t in val]), verbose=0) for _ in range(5)]
-epochs = {"cached": train, "drawn anew": one.batch(32).map(lambda p, label: (shake(p, training=True), label))}
-seen = {name: len({np.asarray(p).tobytes() for _ in range(3) for batch, _ in data for p in batch}) for name, data in epochs.items()}
+def loss_on(data):
+    batches = list(data)
+    return head.evaluate(vgg(np.concatenate([p for p, _ in batches])), np.concatenate([t for _, t in batches]), verbose=0)
+
+
+def different(data, epochs=3):
+    return len({picture.tobytes() for _ in range(epochs) for batch, _ in data for picture in np.asarray(batch)})
+
+
+five = [loss_on(val) for _ in range(5)]
+anew = one.batch(32).map(lambda p, label: (shake(p, training=True), label))
+seen = {"cached": different(train), "drawn anew": different(anew)}
 print("loss of one model, five times:", ", ".join(f"{loss:.3f}" for loss in five))
 seen
 
@@ -444,8 +454,8 @@ ask("rare class", classifier(new_head()), (ready[rare], y[rare]), val=(ready_val
 
 # %%
 model = classifier(new_head())
-model.compile("adam", SPARSE, metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy()])
-ask("rare class (mended)", model, (ready[rare], y[rare]), val=(ready_val, y_val))
+model.compile("adam", "categorical_crossentropy", metrics=["accuracy", keras.metrics.F1Score(average="macro")])
+ask("rare class (mended)", model, (ready[rare], np.eye(2)[y[rare]]), val=(ready_val, np.eye(2)[y_val]))
 
 # %% [markdown]
 # ## Two rooms with a curtain
@@ -531,3 +541,154 @@ catalogue
 # %%
 sound = {room: len(found) for room, found in museum.items() if "mended" in room or room == "nothing wrong"}
 pd.Series(sound, name="alarms").to_frame()
+
+# %% [markdown]
+# One row of fifteen was not found, and that is right. No sound model raised an alarm. (This checker was written by people who know
+# these traps. In twenty-odd recipes by a stranger's hand it first missed four of seventeen faults; it has learned those. There are others.)
+#
+# ## Did it happen as predicted?
+#
+# If your run does not bear a claim out, the cell stops and says so.
+
+# %%
+book = pd.DataFrame(measured).groupby(["room", "state"])["accuracy"].mean()
+after = {rate: float(np.mean([end[0] for _, end in runs])) for rate, runs in steps.items()}
+counts = {"too late": too_late, "in time": in_time, "twin": wrong_twin, "own": right_twin, "locked": locked, "unlocked": unlocked}
+tl.save_results("13_museum_of_traps", pd.DataFrame(measured), counts=counts, drift=float(moved_means.mean()), after=str(after))
+
+# %%
+print(tl.claim("traps found, of 15", int(catalogue["found"].sum()), 14, 14))
+print(tl.claim("findings at the Resizing layer", len(museum["Resizing and model(x)"]), 0, 0))
+print(tl.claim("alarms at sound recipes", sum(sound.values()), 0, 0))
+print(tl.claim("kernels that moved: too late, twin, locked", too_late + wrong_twin + locked, 0, 0))
+print(tl.claim("kernels that moved: in time, own, unlocked", in_time + right_twin + unlocked, 36, 39))
+
+# %%
+print(tl.claim("accuracy at the wrong range", book["input range", "trap"], 0.4, 0.6))
+print(tl.claim("accuracy at the right range", book["input range", "mended"], 0.62, 0.9))
+print(tl.claim("what wrong channels cost", book["channel order", "mended"] - book["channel order", "trap"], -0.08, 0.08))
+print(tl.claim("accuracy of logits taken for probabilities", book["logits", "trap"], 0.35, 0.65))
+print(tl.claim("least loss with softmax twice", twice, 0.313, 0.314))
+print(tl.claim("the two orders of folders, added up", sum(ordered.values()), 0.99, 1.01))
+
+# %%
+print(tl.claim("accuracy of labels by coin, copies", book["copies, labels by coin", "trap"], 0.65, 1))
+print(tl.claim("the same, split first", book["copies, labels by coin", "mended"], 0.4, 0.6))
+print(tl.claim("test in training", book["test in training", "trap"], 0.9, 1))
+print(tl.claim("rare dogs found, plain", book["rare dogs found", "trap"], 0, 0.35))
+print(tl.claim("rare dogs found, weighted", book["rare dogs found", "mended"], 0.3, 0.95))
+print(tl.claim("different pictures in three epochs, cached", seen["cached"], 96, 96))
+print(tl.claim("times the loss at 1e-2, as against 1e-4", after[1e-2] / after[1e-4], 1, 1e9))
+
+# %%
+if moved_means.max() > 0:  # else this Keras holds them still
+    print(tl.claim("how far the means moved at rate zero", moved_means.mean(), 0.005, 0.5))
+print(tl.claim("how far they moved when told one by one", still_means.max(), 0, 0))
+if apart > 0.001:  # else this Keras has mended it
+    print(tl.claim("model(x) and predict, apart as a share", apart, 0.1, 100))
+print(tl.claim("model(x, training=False) and predict", safe, 0, 0.05))
+
+# %% [markdown]
+# ## Summary
+#
+# - Look at what *arrives* at the first kernel: its range, its channels. A coin, or nothing at all, is the symptom.
+# - Count what *moves*: kernels that should, means that should not. Compile last.
+# - Ask of each number whether it is possible: worse than a coin, better than possible, exactly zero, the share of one class.
+# - Split first. Then augment, training alone, after the cache.
+# - `tl.check_recipe` looks for all of these in plain Keras. It sees the recipe, not who calls it, and not where data come from.
+
+# %% [markdown]
+# ## Exercises
+#
+# Put your answer in place of `...` and run the cell; it says what it thinks of it. `tl.hint("13.1")` helps.
+#
+# ### Exercise 13.1: Change this number
+#
+# `matplotlib.pyplot.imread` gives a PNG in 0..1, and `preprocess` takes 0..255. By what must these be multiplied before it?
+
+# %%
+as_read = x_val[:8] / 255
+# solution: one number
+scale = 255
+# end
+tl.check("13.1", scale)
+
+# %% [markdown]
+# ### Exercise 13.2: Name the trap
+#
+# `"input range"`, `"rate too high"`, `"frozen backbone"`, `"other order of classes"`, `"copies across splits"` or `"rare class"`?
+#
+# - A: two balanced classes; training accuracy 0.88, validation 0.14.
+# - B: the loss begins at 0.7 and is at 40 after three steps; then every picture gets the same answer.
+# - C: three classes, accuracy 0.94 from the first epoch on; of two classes not one picture is ever found.
+# - D: the labels were drawn by a coin; validation accuracy 0.85.
+# - E: ten epochs of fine-tuning, and the backbone's kernels are bit by bit what they were.
+
+# %%
+# solution: {"A": "?", "B": "?", "C": "?", "D": "?", "E": "?"}
+named = {
+    "A": "other order of classes",
+    "B": "rate too high",
+    "C": "rare class",
+    "D": "copies across splits",
+    "E": "frozen backbone",
+}
+# end
+tl.check("13.2", named)
+
+# %% [markdown]
+# ### Exercise 13.3: Find the copies
+#
+# Write a function that counts how many *test* rows stand in train as well, number by number. `train` and `test` are arrays with
+# a row a picture.
+
+# %%
+# solution: a function that gives a whole number
+def shared(train, test):
+    known = {row.tobytes() for row in train}
+    return sum(row.tobytes() in known for row in test)
+# end
+
+
+tl.check("13.3", shared)
+
+# %% [markdown]
+# ### Exercise 13.4: In which order?
+#
+# A ResNet50 with a new head is to be fine-tuned in plain Keras. Put the steps in order: `"compile"`, `"fit"`, `"freeze BatchNorm"`,
+# `"train the head"`, `"trainable = True"`.
+
+# %%
+# solution: a list of the five
+steps_in_order = ["train the head", "trainable = True", "freeze BatchNorm", "compile", "fit"]
+# end
+tl.check("13.4", steps_in_order)
+
+# %% [markdown]
+# ### Exercise 13.5: Design the experiment
+#
+# Room 2 saw no harm. Design one that would: what `differs` between the two arms (`"channel order"` or `"channel order and rate"`),
+# what each model is `asked` (`"pictures in its own order"` or `"pictures in both orders"`), which split you `compare on`, and how many `seeds`.
+
+# %%
+# solution: {"differs": "?", "asked": "?", "compare on": "?", "seeds": ?}
+experiment = {"differs": "channel order", "asked": "pictures in both orders", "compare on": "validation", "seeds": 5}
+# end
+tl.check("13.5", experiment)
+
+# %% [markdown]
+# ### Further
+#
+# - Take a public notebook that fine-tunes something. Build its model with `weights=None` and give it to `tl.check_recipe`, with a few of its rows.
+# - Run 13.5: train as in room 2, and ask with the channels in order.
+# - Plant two traps in one model. Are both named? Does one hide the other?
+#
+# ## References
+#
+# - Keras issue 20285: `training=False` and BatchNorm in `fit`. Keras pull request 22413 and TensorFlow issue 117169: `trainable` after `compile`.
+# - keras-io issue 1549 and TensorFlow issue 48412: `/255` before EfficientNet.
+# - deep-learning-with-python-notebooks issue 257: fine-tuning that leaves the backbone frozen.
+# - Yagis et al. 2021, *Effect of data leakage in brain MRI classification using 2D convolutional neural networks* (labels by chance, by slice).
+# - Kapoor and Narayanan 2023, *Leakage and the reproducibility crisis in machine-learning-based science*.
+# - Zhang et al. 2017, *Understanding deep learning requires rethinking generalization* (networks learn labels by coin by heart).
+# - He and Garcia 2009, *Learning from imbalanced data*.
