@@ -230,7 +230,7 @@ def class_order(case):
     Source: `image_dataset_from_directory` sorts folders by name; `class_names=` given to one of two calls.
     """
     known = {name: list(part.classes) for name, part in case.parts.items() if part.classes}
-    if case.classes:
+    if case.classes and list(case.classes) not in known.values():
         known = {"classes": list(case.classes), **known}
     first_name = next(iter(known), None)
     for name, names in list(known.items())[1:]:

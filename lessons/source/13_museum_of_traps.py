@@ -86,16 +86,20 @@ def classifier(head, loss=SPARSE, rate=3e-3):
 measured, museum = [], {}
 
 
-def validated(x, y, x_val, y_val, *, head=new_head, loss=SPARSE, **fit):
-    """Accuracy on validation with three seeds, the backbone frozen."""
-    features, asked, found = vgg(x), vgg(x_val), []
+def fitted(x, y, *, head=new_head, loss=SPARSE, **fit):
+    """Heads fitted with three seeds, the backbone frozen."""
+    features, heads = vgg(x), []
     for seed in range(3):
         keras.utils.set_random_seed(seed)
-        model = head()
-        model.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"])
-        model.fit(features, y, epochs=30, batch_size=32, verbose=0, **fit)
-        found.append(model.evaluate(asked, y_val, verbose=0)[1])
-    return found
+        heads.append(head())
+        heads[-1].compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"])
+        heads[-1].fit(features, y, epochs=30, batch_size=32, verbose=0, **fit)
+    return heads
+
+
+def accuracies(heads, x, y):
+    features = vgg(x)
+    return [head.evaluate(features, y, verbose=0)[1] for head in heads]
 
 
 def note(room, state, values):
@@ -112,7 +116,8 @@ def ask(room, model, train, **more):
 # Before the first room, the way it should be:
 
 # %%
-right = validated(ready, y, ready_val, y_val)
+right_heads = fitted(ready, y)
+right = accuracies(right_heads, ready_val, y_val)
 ask("nothing wrong", classifier(new_head()), (ready, y), val=(ready_val, y_val))
 note("input range", "mended", right), note("channel order", "mended", right);
 
@@ -124,7 +129,7 @@ note("input range", "mended", right), note("channel order", "mended", right);
 # %%
 divided, divided_val = x / 255, x_val / 255
 model = classifier(new_head())
-note("input range", "trap", validated(divided, y, divided_val, y_val))
+note("input range", "trap", accuracies(fitted(divided, y), divided_val, y_val))
 
 # %%
 ask("input range", model, (divided, y), val=(divided_val, y_val))
@@ -147,7 +152,7 @@ pd.Series(spread, name="least to most of a feature over 40 pictures, mean").to_f
 # %%
 mean_colour = np.array([123.68, 116.78, 103.94], "float32")
 rgb, rgb_val = x - mean_colour, x_val - mean_colour
-note("channel order", "trap", validated(rgb, y, rgb_val, y_val))
+note("channel order", "trap", accuracies(fitted(rgb, y), rgb_val, y_val))
 
 # %%
 ask("channel order", classifier(new_head()), (rgb, y), val=(rgb_val, y_val))
@@ -200,7 +205,7 @@ ask("BatchNorm still (mended)", model, (ready, y), fine_tuning=True)
 f"moved: {still_means.max():.1g}"
 
 # %% [markdown]
-# All of them moved, each step some per cent towards sixteen pets, and no weight was trained. What `training=False` promises holds for
+# All of them moved, with each step one per cent of the way towards what sixteen pets show, and no weight was trained. What `training=False` promises holds for
 # `model(x)` and not for `fit`, up to Keras 3.15. (With a Keras that has mended it, the first curve is flat.)
 #
 # ## Room 4: too late
@@ -310,15 +315,16 @@ def bare():
 
 
 knows = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-print(note("logits", "trap", validated(ready, y, ready_val, y_val, head=bare)))
-print(note("logits", "mended", validated(ready, y, ready_val, y_val, head=bare, loss=knows)))
+print(note("logits", "trap", accuracies(fitted(ready, y, head=bare), ready_val, y_val)))
+print(note("logits", "mended", accuracies(fitted(ready, y, head=bare, loss=knows), ready_val, y_val)))
 
 # %%
 ask("logits", classifier(bare()), (ready, y), val=(ready_val, y_val))
 ask("logits (mended)", classifier(bare(), loss=knows), (ready, y), val=(ready_val, y_val))
 
 # %% [markdown]
-# The reverse, a softmax and `from_logits=True`: on TensorFlow Keras sees through it, warns and does what is right; on JAX and PyTorch
+# The loss clips what it takes for probabilities and sees no slope outside of 0..1: the head hardly learns, and the loss is a
+# finite number all the while. The reverse, a softmax and `from_logits=True`: on TensorFlow Keras sees through it, warns and does what is right; on JAX and PyTorch
 # the softmax is taken twice. Then an answer that is sure *and* right is still charged for:
 
 # %%
@@ -343,11 +349,8 @@ val = read(folder, image_size=(64, 64), verbose=False, class_names=["dog", "cat"
 
 # %%
 inputs = keras.Input((64, 64, 3))
-head = new_head()
-model = keras.Model(inputs, head(vgg(preprocess(inputs))))
+model = keras.Model(inputs, right_heads[0](vgg(preprocess(inputs))))
 model.compile(keras.optimizers.Adam(3e-3), SPARSE, metrics=["accuracy"], run_eagerly=True)
-head.compile(keras.optimizers.Adam(3e-3), SPARSE)
-head.fit(vgg(ready), y, epochs=30, verbose=0)
 ordered = {"one order": model.evaluate(train, verbose=0)[1], "the other": model.evaluate(val, verbose=0)[1]}
 ordered
 
@@ -386,7 +389,7 @@ x_a, x_b, y_a, y_b = train_test_split(preprocess(every), its, test_size=0.3, ran
 ask("copies", classifier(new_head()), (x_a, y_a), val=(x_b, y_b))
 
 # %% [markdown]
-# **Three quarters and more, of nothing.** The head knows each picture by heart, and meets it again, mirrored. Its relative, with no
+# **Nine in ten right, of nothing.** The regression knows each picture by heart, and meets it again, mirrored. Its relative, with no
 # copy at all: the test joins the training pictures "for the final model", and is then reported.
 
 # %%
@@ -412,7 +415,8 @@ val = other.batch(32).map(lambda p, label: (shake(p, training=True), label))
 # %%
 def loss_on(data):
     batches = list(data)
-    return head.evaluate(vgg(np.concatenate([p for p, _ in batches])), np.concatenate([t for _, t in batches]), verbose=0)
+    pictures, labels = (np.concatenate(each) for each in zip(*batches))
+    return right_heads[0].evaluate(vgg(pictures), labels, verbose=0)[0]
 
 
 def different(data, epochs=3):
@@ -438,16 +442,25 @@ ask("augmentation (mended)", classifier(new_head()), train, val=other.batch(32))
 #
 # ## Room 11: ninety per cent
 #
-# 76 cats, eight dogs, and validation has the same shares. Accuracy is 0.9. **Predict** the share of dogs that are found.
+# 76 cats and eight dogs, in training and in validation. **Predict** the accuracy, and then the share of dogs that are found.
 
 # %%
-rare = np.r_[np.flatnonzero(y == 0)[:76], np.flatnonzero(y == 1)[:8]]
-found_dogs = {}
-for name, weights in {"plain": None, "class_weight": {0: 0.55, 1: 5.25}}.items():
-    dogs = np.flatnonzero(y_val == 1)
-    found_dogs[name] = validated(ready[rare], y[rare], ready_val[dogs], y_val[dogs], class_weight=weights)
-    note("rare dogs found", "trap" if weights is None else "mended", found_dogs[name])
-pd.DataFrame(found_dogs).rename_axis("seed").round(2)
+rare, rare_val = (np.r_[np.flatnonzero(of == 0)[:76], np.flatnonzero(of == 1)[:8]] for of in (y, y_val))
+heads = {
+    "plain": fitted(ready[rare], y[rare]),
+    "class_weight": fitted(ready[rare], y[rare], class_weight={0: 0.55, 1: 5.25}),
+}
+
+# %%
+dogs = np.flatnonzero(y_val == 1)
+found_dogs = {name: accuracies(three, ready_val[dogs], y_val[dogs]) for name, three in heads.items()}
+all_right = {name: accuracies(three, ready_val[rare_val], y_val[rare_val]) for name, three in heads.items()}
+print(note("rare dogs found", "trap", found_dogs["plain"]))
+print(note("rare dogs found", "mended", found_dogs["class_weight"]))
+pd.DataFrame({"accuracy": pd.DataFrame(all_right).mean(), "dogs found": pd.DataFrame(found_dogs).mean()}).round(2)
+
+# %% [markdown]
+# Whoever reads the accuracy alone takes the first. (Always to say "cat" has 0.90 as well.)
 
 # %%
 ask("rare class", classifier(new_head()), (ready[rare], y[rare]), val=(ready_val, y_val))
@@ -544,7 +557,8 @@ pd.Series(sound, name="alarms").to_frame()
 
 # %% [markdown]
 # One row of fifteen was not found, and that is right. No sound model raised an alarm. (This checker was written by people who know
-# these traps. In twenty-odd recipes by a stranger's hand it first missed four of seventeen faults; it has learned those. There are others.)
+# these traps. Of seventeen faults that were planted without a look at it, in the style of public notebooks, it first missed four, and it has
+# learned these. There are others.)
 #
 # ## Did it happen as predicted?
 #
@@ -567,16 +581,18 @@ print(tl.claim("kernels that moved: in time, own, unlocked", in_time + right_twi
 print(tl.claim("accuracy at the wrong range", book["input range", "trap"], 0.4, 0.6))
 print(tl.claim("accuracy at the right range", book["input range", "mended"], 0.62, 0.9))
 print(tl.claim("what wrong channels cost", book["channel order", "mended"] - book["channel order", "trap"], -0.08, 0.08))
-print(tl.claim("accuracy of logits taken for probabilities", book["logits", "trap"], 0.35, 0.65))
+print(tl.claim("accuracy of logits taken for probabilities", book["logits", "trap"], 0.4, 0.7))
+print(tl.claim("what from_logits gives back", book["logits", "mended"] - book["logits", "trap"], 0.04, 0.4))
 print(tl.claim("least loss with softmax twice", twice, 0.313, 0.314))
 print(tl.claim("the two orders of folders, added up", sum(ordered.values()), 0.99, 1.01))
 
 # %%
-print(tl.claim("accuracy of labels by coin, copies", book["copies, labels by coin", "trap"], 0.65, 1))
+print(tl.claim("accuracy of labels by coin, copies", book["copies, labels by coin", "trap"], 0.75, 1))
 print(tl.claim("the same, split first", book["copies, labels by coin", "mended"], 0.4, 0.6))
 print(tl.claim("test in training", book["test in training", "trap"], 0.9, 1))
-print(tl.claim("rare dogs found, plain", book["rare dogs found", "trap"], 0, 0.35))
+print(tl.claim("rare dogs found, plain", book["rare dogs found", "trap"], 0, 0.4))
 print(tl.claim("rare dogs found, weighted", book["rare dogs found", "mended"], 0.3, 0.95))
+print(tl.claim("accuracy of the plain one, nine cats to a dog", np.mean(all_right["plain"]), 0.8, 1))
 print(tl.claim("different pictures in three epochs, cached", seen["cached"], 96, 96))
 print(tl.claim("times the loss at 1e-2, as against 1e-4", after[1e-2] / after[1e-4], 1, 1e9))
 
