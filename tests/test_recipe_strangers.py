@@ -402,6 +402,17 @@ def test_a_strangers_fault_is_named(make, tmp_path):
     assert not [why for why in found.attrs["not_checked"].values() if "Error" in why]
 
 
+def test_the_part_that_has_another_order_is_named(tmp_path):
+    for kind, name in enumerate(("cat", "dog")):
+        for i in range(8):
+            save(tmp_path / name / f"{i}.png", drawn(700 + 50 * kind + i, (SIDE, SIDE)))
+    read = keras.utils.image_dataset_from_directory
+    one = read(tmp_path, image_size=(SIDE, SIDE), verbose=False)
+    other = read(tmp_path, image_size=(SIDE, SIDE), verbose=False, class_names=["dog", "cat"])
+    found = tl.check_recipe(small_network(), one, val=other).set_index("trap")
+    assert found["evidence"]["order of the classes"] == "train has the order ['cat', 'dog'], val has ['dog', 'cat']"
+
+
 def test_the_mending_line_for_a_nested_sequential_mends(tmp_path):
     model, given = nested_sequential_from_a_file(tmp_path)
     backbone, (mend,) = model.layers[1], tl.check_recipe(model, given["train"])["mend"]
