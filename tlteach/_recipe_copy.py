@@ -32,7 +32,7 @@ def copied(model, x):
 
 def _twin(model, x):
     if hasattr(model, "operations") or (isinstance(model, keras.Sequential) and model.built and model.inputs):
-        source = keras.Model(model.inputs, model.outputs, name=model.name)  # not compiled: only layers are copied
+        source = _plain(model)  # not compiled: only layers are copied
         copy = keras.models.clone_model(source, clone_function=_clone, recursive=True)
         _take_over(source, copy)
         return source, copy
@@ -48,12 +48,17 @@ def _twin(model, x):
     return model, copy
 
 
+def _plain(model):
+    """The same layers as a functional model; one input stands alone, for Keras warns of a list that gets an array."""
+    inputs, outputs = (each[0] if len(each) == 1 else each for each in (model.inputs, model.outputs))
+    return keras.Model(inputs, outputs, name=model.name)
+
+
 def _clone(layer):
     if isinstance(layer, keras.layers.Lambda):  # its configuration would be refused as unsafe code
         return keras.layers.Lambda(layer.function, arguments=layer.arguments, name=layer.name)
     if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
-        plain = keras.Model(layer.inputs, layer.outputs, name=layer.name)
-        return keras.models.clone_model(plain, clone_function=_clone, recursive=True)
+        return keras.models.clone_model(_plain(layer), clone_function=_clone, recursive=True)
     settings = layer.get_config()
     if isinstance(layer, keras.layers.TextVectorization):  # words that it adapted to are no variables
         settings["vocabulary"] = layer.get_vocabulary(include_special_tokens=False)

@@ -71,7 +71,7 @@ def batch_in_inference(case):
     Source: Ioffe and Szegedy 2015, inference with the moving statistics; `training=True` left in a `call`.
     """
     subject = case.subject
-    if subject.unsteady <= _UNSTEADY < subject.mixed and len(subject.ran[0]) > 1:
+    if subject.unsteady <= _UNSTEADY < subject.mixed:
         evidence = f"in inference, answers change by up to {subject.mixed:.2g} of the largest with the rows beside them"
         norm = " (BatchNorm takes the batch's own statistics)" if batchnorms(leaves(subject.built)) else ""
         yield Finding("error", evidence + norm, "layer(x, training=training)  # not training=True")

@@ -119,12 +119,13 @@ def ask(room, model, train, **more):
 right_heads = fitted(ready, y)
 right = accuracies(right_heads, ready_val, y_val)
 ask("nothing wrong", classifier(new_head()), (ready, y), val=(ready_val, y_val))
-note("input range", "mended", right), note("channel order", "mended", right);
+note("channel order", "mended", right)
+note("input range", "mended", right)
 
 # %% [markdown]
 # ## Room 1: the range
 #
-# "Normalise the pixels." **Predict** the validation accuracy (the right way has about 0.7).
+# "Normalise the pixels." **Predict** the validation accuracy (the right way has three quarters).
 
 # %%
 divided, divided_val = x / 255, x_val / 255
@@ -141,7 +142,7 @@ ask("input range", model, (divided, y), val=(divided_val, y_val))
 # %%
 shades = {"as it should be": vgg(ready[:40]), "divided by 255": vgg(divided[:40])}
 spread = {name: np.ptp(np.asarray(f).mean((1, 2)), axis=0).mean() for name, f in shades.items()}
-pd.Series(spread, name="least to most of a feature over 40 pictures, mean").to_frame().plot.barh(figsize=(6, 1.4));
+pd.Series(spread).plot.barh(figsize=(6, 1.4), xlabel="least to most of a feature over 40 pictures, mean");
 
 # %% [markdown]
 # ## Room 2: red and blue
@@ -158,9 +159,9 @@ note("channel order", "trap", accuracies(fitted(rgb, y), rgb_val, y_val))
 ask("channel order", classifier(new_head()), (rgb, y), val=(rgb_val, y_val))
 
 # %% [markdown]
-# **No symptom at all**, on these drawings: red fur is blue fur to a network that looks at outlines. The head
-# learns from features of wrongly coloured pets, and is asked about wrongly coloured pets. The trap shuts where colour matters, or
-# when somebody else's program asks the model with the channels in order. Only looking at the channels tells.
+# **Hardly a symptom**: a few points, on 160 validation pictures, where chance alone is three. Nobody would notice. The head
+# learns from wrongly coloured pets and is asked about wrongly coloured pets, and outlines stay outlines. The trap shuts where colour
+# matters, or when somebody else's program asks the model with the channels in order. Only looking at the channels tells.
 #
 # ## Room 3: the mean that does not stand still
 #
@@ -179,7 +180,7 @@ model.compile(keras.optimizers.Adam(0.0), SPARSE, metrics=["accuracy"], run_eage
 # %%
 def means():
     """The moving means of each BatchNorm layer."""
-    return {layer.name: np.array(layer.moving_mean) for layer in resnet.layers if hasattr(layer, "moving_mean")}
+    return {layer.name: keras.ops.convert_to_numpy(layer.moving_mean).copy() for layer in resnet.layers if hasattr(layer, "moving_mean")}
 
 
 def drift(rows=64):
@@ -190,7 +191,7 @@ def drift(rows=64):
 
 # %%
 moved_means = drift()
-moved_means.plot(xlabel="BatchNorm layer, from the input to the end", ylabel="moved, as a share", figsize=(6, 2.4), xticks=[]);
+moved_means.plot(xlabel="BatchNorm layer, from the input to the end", ylabel="moved, as a share", logy=True, figsize=(6, 2.4), xticks=[]);
 
 # %%
 ask("BatchNorm moves", model, (ready, y), fine_tuning=True)
@@ -205,7 +206,8 @@ ask("BatchNorm still (mended)", model, (ready, y), fine_tuning=True)
 f"moved: {still_means.max():.1g}"
 
 # %% [markdown]
-# All of them moved, with each step one per cent of the way towards what sixteen pets show, and no weight was trained. What `training=False` promises holds for
+# **All 53 moved**, with each step one per cent of the way towards what sixteen pets show, and no weight was trained. The first
+# layer went farthest, by a quarter of its length: it sees colours, and drawings have others than photographs. What `training=False` promises holds for
 # `model(x)` and not for `fit`, up to Keras 3.15. (With a Keras that has mended it, the first curve is flat.)
 #
 # ## Room 4: too late
@@ -215,9 +217,9 @@ f"moved: {still_means.max():.1g}"
 # %%
 def moved(model, backbone, rows=32):
     """How many kernels of the backbone move in one step."""
-    before = [np.array(v) for v in backbone.weights if len(v.shape) == 4]
+    before = [keras.ops.convert_to_numpy(v).copy() for v in backbone.weights if len(v.shape) == 4]
     model.fit(ready[:rows], y[:rows], batch_size=rows, verbose=0)
-    after = [np.array(v) for v in backbone.weights if len(v.shape) == 4]
+    after = [keras.ops.convert_to_numpy(v).copy() for v in backbone.weights if len(v.shape) == 4]
     return sum(not np.array_equal(a, b) for a, b in zip(before, after))
 
 # %%
@@ -253,7 +255,7 @@ vgg.trainable = False
 vgg.set_weights(published)
 path = f"{tempfile.mkdtemp()}/best.keras"
 classifier(new_head()).save(path)
-model = keras.models.load_model(path)
+model = keras.models.load_model(path, compile=False)
 vgg.trainable = True
 model.compile(keras.optimizers.Adam(1e-5), SPARSE, metrics=["accuracy"], run_eagerly=True)
 
@@ -276,7 +278,7 @@ f"before: {wrong_twin}, mended: {right_twin} of 13 kernels moved"
 # ## Room 6: the rate
 #
 # All of VGG16, from the published weights, at Adam's 1e-2 and at 1e-4: eight steps of eight pictures, three seeds. **Predict** the
-# loss after eight steps (a coin has 0.69).
+# loss after the *first* step, and after eight (a coin has 0.69).
 
 # %%
 def eight_steps(rate, seed):
@@ -289,7 +291,7 @@ def eight_steps(rate, seed):
 # %%
 steps = {rate: [eight_steps(rate, seed) for seed in range(3)] for rate in (1e-2, 1e-4)}
 drawn = {f"{rate:g}, seed {seed}": losses for rate, runs in steps.items() for seed, (losses, _) in enumerate(runs)}
-pd.DataFrame(drawn).plot(xlabel="step", ylabel="mean loss so far", logy=True, figsize=(6, 2.6));
+pd.DataFrame(drawn).plot(xlabel="step", ylabel="loss", logy=True, figsize=(6, 2.6));
 
 # %%
 vgg.set_weights(published)
@@ -302,8 +304,9 @@ vgg.set_weights(published)
 pd.DataFrame({f"{rate:g}": [end[0] for _, end in runs] for rate, runs in steps.items()}).rename_axis("seed").round(2)
 
 # %% [markdown]
-# The table is the loss on *validation* after the eight steps. One step of Adam moves each weight by about the rate, whatever the
-# gradient; at 1e-2 that is a quarter of a typical weight. What took long to learn is gone in a step.
+# **One step, and the loss is 100,000 and more.** A step of Adam moves each weight by about the rate, whatever the gradient; at 1e-2
+# that is a quarter of a typical weight. What took long to learn is gone. And then the plot looks well again! A network that answers the same to
+# everything has a coin's loss, and whoever looks at the last number sees a coin. (The table is the loss on validation after eight steps.)
 #
 # ## Room 7: logits
 #
@@ -483,10 +486,11 @@ inputs = keras.Input((96, 96, 3))
 x_in = layers.Resizing(64, 64)(inputs)
 model = keras.Model(inputs, layers.GlobalAveragePooling2D()(layers.BatchNormalization(name="norm")(layers.Conv2D(8, 3)(x_in))))
 big = keras.ops.convert_to_numpy(keras.ops.image.resize(x[:16], (96, 96)))
-mean_before = np.array(model.get_layer("norm").moving_mean)
+mean = model.get_layer("norm").moving_mean
+mean_before = keras.ops.convert_to_numpy(mean).copy()
 called, predicted = np.asarray(model(big)), model.predict(big, verbose=0)
 apart = np.abs(called - predicted).max() / np.abs(predicted).max()
-mean_moved = np.abs(np.array(model.get_layer("norm").moving_mean) - mean_before).max()
+mean_moved = np.abs(keras.ops.convert_to_numpy(mean) - mean_before).max()
 f"apart by {apart:.0%} of the largest output; merely asking moved the mean by {mean_moved:.2g}"
 
 # %%
@@ -509,7 +513,7 @@ safe = np.abs(np.asarray(model(big, training=False)) - model.predict(big, verbos
 base = keras.Sequential([keras.Input((64, 64, 3)), *vgg.layers[1:]], name="base")
 base.trainable = False
 keras.Sequential([keras.Input((64, 64, 3)), base, new_head()]).save(path)
-model = keras.models.load_model(path)
+model = keras.models.load_model(path, compile=False)
 base = model.layers[0]
 base.trainable = True
 model.compile(keras.optimizers.Adam(1e-5), SPARSE, metrics=["accuracy"], run_eagerly=True)
@@ -580,7 +584,7 @@ print(tl.claim("kernels that moved: in time, own, unlocked", in_time + right_twi
 # %%
 print(tl.claim("accuracy at the wrong range", book["input range", "trap"], 0.4, 0.6))
 print(tl.claim("accuracy at the right range", book["input range", "mended"], 0.62, 0.9))
-print(tl.claim("what wrong channels cost", book["channel order", "mended"] - book["channel order", "trap"], -0.08, 0.08))
+print(tl.claim("what wrong channels cost", book["channel order", "mended"] - book["channel order", "trap"], -0.04, 0.13))
 print(tl.claim("accuracy of logits taken for probabilities", book["logits", "trap"], 0.4, 0.7))
 print(tl.claim("what from_logits gives back", book["logits", "mended"] - book["logits", "trap"], 0.04, 0.4))
 print(tl.claim("least loss with softmax twice", twice, 0.313, 0.314))
@@ -594,11 +598,13 @@ print(tl.claim("rare dogs found, plain", book["rare dogs found", "trap"], 0, 0.4
 print(tl.claim("rare dogs found, weighted", book["rare dogs found", "mended"], 0.3, 0.95))
 print(tl.claim("accuracy of the plain one, nine cats to a dog", np.mean(all_right["plain"]), 0.8, 1))
 print(tl.claim("different pictures in three epochs, cached", seen["cached"], 96, 96))
-print(tl.claim("times the loss at 1e-2, as against 1e-4", after[1e-2] / after[1e-4], 1, 1e9))
+print(tl.claim("highest loss on the way at 1e-2, least of three seeds", min(max(losses) for losses, _ in steps[1e-2]), 50, 1e12))
+print(tl.claim("highest loss on the way at 1e-4, most of three seeds", max(max(losses) for losses, _ in steps[1e-4]), 0.5, 10))
 
 # %%
 if moved_means.max() > 0:  # else this Keras holds them still
-    print(tl.claim("how far the means moved at rate zero", moved_means.mean(), 0.005, 0.5))
+    print(tl.claim("layers whose means moved at rate zero", int((moved_means > 0).sum()), 53, 53))
+    print(tl.claim("how far the farthest went", moved_means.max(), 0.02, 2))
 print(tl.claim("how far they moved when told one by one", still_means.max(), 0, 0))
 if apart > 0.001:  # else this Keras has mended it
     print(tl.claim("model(x) and predict, apart as a share", apart, 0.1, 100))
@@ -683,7 +689,7 @@ tl.check("13.4", steps_in_order)
 # %% [markdown]
 # ### Exercise 13.5: Design the experiment
 #
-# Room 2 saw no harm. Design one that would: what `differs` between the two arms (`"channel order"` or `"channel order and rate"`),
+# Room 2 saw hardly any harm. Design one that would see it: what `differs` between the two arms (`"channel order"` or `"channel order and rate"`),
 # what each model is `asked` (`"pictures in its own order"` or `"pictures in both orders"`), which split you `compare on`, and how many `seeds`.
 
 # %%
@@ -696,7 +702,7 @@ tl.check("13.5", experiment)
 # ### Further
 #
 # - Take a public notebook that fine-tunes something. Build its model with `weights=None` and give it to `tl.check_recipe`, with a few of its rows.
-# - Run 13.5: train as in room 2, and ask with the channels in order.
+# - Run exercise 13.5: train as in room 2, and ask with the channels in order.
 # - Plant two traps in one model. Are both named? Does one hide the other?
 #
 # ## References

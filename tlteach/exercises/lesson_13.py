@@ -247,7 +247,7 @@ EXERCISES = [
             ),
             Mistake(
                 [_plan(asked="pictures in its own order")],
-                "That is what room 2 did, and saw nothing. The harm shows when somebody asks in the other order.",
+                "That is what room 2 did, and hardly saw a thing. The harm shows when somebody asks in the other order.",
                 when=lambda p: p["asked"] != "pictures in both orders",
             ),
             Mistake(
@@ -262,7 +262,7 @@ EXERCISES = [
             ),
             Mistake(
                 [_plan(seeds=1), _plan(seeds=2)],
-                "In room 2 seeds differed by more than the ways did. Take three or more.",
+                "In room 2 the difference was about as large as chance makes it. Take three or more.",
                 when=lambda p: p["seeds"] < 3,
             ),
         ],
