@@ -207,7 +207,7 @@ f"moved: {still_means.max():.1g}"
 
 # %% [markdown]
 # **All 53 moved**, with each step one per cent of the way towards what sixteen pets show, and no weight was trained. The first
-# layer went farthest, by a quarter of its length: it sees colours, and drawings have others than photographs. What `training=False` promises holds for
+# layer went farthest, by a quarter of its length, probably because it sees colours, and drawings have others than photographs. What `training=False` promises holds for
 # `model(x)` and not for `fit`, up to Keras 3.15. (With a Keras that has mended it, the first curve is flat.)
 #
 # ## Room 4: too late
@@ -304,7 +304,7 @@ vgg.set_weights(published)
 pd.DataFrame({f"{rate:g}": [end[0] for _, end in runs] for rate, runs in steps.items()}).rename_axis("seed").round(2)
 
 # %% [markdown]
-# **One step, and the loss is 100,000 and more.** A step of Adam moves each weight by about the rate, whatever the gradient; at 1e-2
+# **One step, and the loss is near 100,000, or above.** A step of Adam moves each weight by about the rate, whatever the gradient; at 1e-2
 # that is a quarter of a typical weight. What took long to learn is gone. And then the plot looks well again! A network that answers the same to
 # everything has a coin's loss, and whoever looks at the last number sees a coin. (The table is the loss on validation after eight steps.)
 #
@@ -463,7 +463,8 @@ print(note("rare dogs found", "mended", found_dogs["class_weight"]))
 pd.DataFrame({"accuracy": pd.DataFrame(all_right).mean(), "dogs found": pd.DataFrame(found_dogs).mean()}).round(2)
 
 # %% [markdown]
-# Whoever reads the accuracy alone takes the first. (Always to say "cat" has 0.90 as well.)
+# Weights find twice as many dogs and cost some cats. Whoever reads the accuracy alone takes the first. (Always to say "cat" has
+# 0.90 as well.)
 
 # %%
 ask("rare class", classifier(new_head()), (ready[rare], y[rare]), val=(ready_val, y_val))
