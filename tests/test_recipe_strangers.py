@@ -1,4 +1,4 @@
-"""The recipe checker on models in the styles of public notebooks: written without a look at how it finds things."""
+"""The recipe checker on models in the styles of public notebooks, planted after it was written."""
 
 import keras
 import numpy as np

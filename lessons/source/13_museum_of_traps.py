@@ -562,7 +562,7 @@ pd.Series(sound, name="alarms").to_frame()
 
 # %% [markdown]
 # One row of fifteen was not found, and that is right. No sound model raised an alarm. (This checker was written by people who know
-# these traps. Of seventeen faults that were planted without a look at it, in the style of public notebooks, it first missed four, and it has
+# these traps. Of seventeen further faults, planted afterwards in the style of public notebooks, it first missed four, and it has
 # learned these. There are others.)
 #
 # ## Did it happen as predicted?
