@@ -531,6 +531,7 @@ def test_the_text_holds_whole_sentences_and_what_was_not_checked():
     text = tl.describe_findings(tl.check_recipe(scratch(), TRAIN, val=(TRAIN[0][:8], TRAIN[1][:8])))
     assert "1. duplicates across splits (error)" in text and "8 of 8 rows of val stand in train too" in text
     assert "not checked: learning rate too high (the model is not compiled)" in text
+    assert "not checked" not in tl.describe_findings(tl.check_recipe(scratch(), TRAIN), not_checked=False)
     assert tl.describe_findings(tl.check_recipe(compiled(scratch()), TRAIN, val=VAL, test=TRAIN)).startswith("1. ")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tlteach._pictures import near_pairs
 from tlteach._recipe_model import Subject
-from tlteach._recipe_reading import Part, first
+from tlteach._recipe_reading import ROWS, Part, first, hashes_of
 
 _CONTENT = 16  # numbers in a row from which equal rows are no chance
 _NEAR_SHARE = 0.02  # of a part's pictures: fewer alike ones are left to `check_leakage`
@@ -56,7 +56,7 @@ class Case:
 
 
 def duplicates(case):
-    """Find rows that stand in two parts, exactly or (pictures) nearly.
+    """Find rows that stand in two parts, exactly or (pictures) mirrored, or nearly.
 
     Source: Yagis et al. 2021 (accuracy inflated by 29 to 55 points); `check_leakage`.
     """
@@ -65,6 +65,9 @@ def duplicates(case):
         if shared and not _is_test_in(one, other) and not _is_val_test(one, other, shared, total):
             evidence = f"{shared} of {total} rows of {other.name} stand in {one.name} too"
             yield Finding("error", evidence, _without(one, other))
+        elif not shared and (turned := _mirrored(one, other)):
+            evidence = f"{turned} pictures of {other.name} are the mirror image of one of {one.name}"
+            yield Finding("error", evidence, "split first; then augment train alone")
         elif not shared and (alike := _alike(one, other)):
             evidence = f"{alike} pictures of {other.name} look almost like one of {one.name}"
             yield Finding("error", evidence, "split before copies are made, or take tl.from_folder(...), which does so")
@@ -142,6 +145,16 @@ def _is_val_test(one, other, shared, total):
 def _without(one, other):
     seen = f"seen = {{row.tobytes() for row in x_{one.name}}}"
     return f"{seen}\nkeep = [row.tobytes() not in seen for row in x_{other.name}]"
+
+
+def _mirrored(one, other):
+    """Count pictures that were turned left to right before the parts were drawn; one that is its own mirror is none."""
+    x = first(other.x)
+    if one.table is not None or other.table is not None or x.ndim != 4 or len(keras.tree.flatten(other.x)) > 1:
+        return 0
+    known, rows = set(one.hashes), min(len(x), ROWS)
+    turned = hashes_of(x[:rows, :, ::-1], rows)
+    return sum(mirror in known and mirror != own for mirror, own in zip(turned, other.hashes, strict=False))
 
 
 def _alike(one, other):

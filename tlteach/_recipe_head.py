@@ -139,6 +139,9 @@ def ending_and_loss(case):
     loss, ending, units, labels = facts
     if ending == "softmax" and units == 1:
         yield Finding("error", "softmax over one unit is always 1", "Dense(1, activation='sigmoid')")
+    elif units == 1 and loss.kind in ("sparse", "categorical"):
+        evidence = f"the head has one output, and {loss.name} compares outputs with each other"
+        yield Finding("error", evidence, "Dense(1, activation='sigmoid') and loss='binary_crossentropy'")
     elif ending == "sigmoid" and units > 1 and loss.kind in ("sparse", "categorical"):
         evidence = f"{units} sigmoid outputs, which need not sum to 1, and {loss.name}, which takes a distribution"
         yield Finding("error", evidence, f"Dense({units}, activation='softmax')")
@@ -227,7 +230,7 @@ def class_order(case):
     Source: `image_dataset_from_directory` sorts folders by name; `class_names=` given to one of two calls.
     """
     known = {name: list(part.classes) for name, part in case.parts.items() if part.classes}
-    if case.classes:
+    if case.classes and list(case.classes) not in known.values():
         known = {"classes": list(case.classes), **known}
     first_name = next(iter(known), None)
     for name, names in list(known.items())[1:]:
@@ -252,7 +255,7 @@ def permuted_labels(case):
         return
     for part in case.parts.values():
         x, y = part.sample(64)
-        labels, outputs = as_index(y), np.asarray(keras.ops.convert_to_numpy(subject.shown(x, training=False)))
+        labels, outputs = as_index(y), np.asarray(keras.ops.convert_to_numpy(subject.answers(x)))
         if labels is None or len(labels) < 16 or len(np.unique(labels)) < 2:
             continue
         cut = 0.0 if subject.ending == "linear" else 0.5

@@ -7,6 +7,8 @@ from functools import cached_property
 import keras
 import numpy as np
 
+from tlteach._recipe_copy import copied, unmoved
+
 # (family, a layer that tells it, what its backbone takes); "own": it rescales inside, or, without that, takes the rest
 _FAMILIES = [
     ("VGG", r"^block2_conv1$", "caffe"),
@@ -57,7 +59,7 @@ class Subject:
 
     def __init__(self, model, x, *, fine_tuning=None):
         self.model, self.x, self.fine_tuning = model, x, fine_tuning
-        self.copy = _copy(model, x)
+        self.copy = copied(model, x)
         if self.copy is None and not model.built:
             raise ValueError(
                 "the model must have its weights, or be one that Keras can copy. Received: "
@@ -116,22 +118,33 @@ class Subject:
     def ran(self):
         """`(outputs, what entered each layer up to the backbone's first kernel)` in inference."""
         stop = {id(layer) for layer in self.own or leaves(self.shown) if kernels([layer])}
-        return _run(self.shown, self.x, stop)
+        with unmoved(self.shown):
+            return _run(self.shown, self.x, stop)
 
     @cached_property
     def unsteady(self):
         """By how much the outputs of the same rows differ when they are asked for again, at most."""
-        again = keras.tree.flatten(self.shown(self.x, training=False))
-        pairs = [
-            map(keras.ops.convert_to_numpy, pair) for pair in zip(keras.tree.flatten(self.ran[0]), again, strict=True)
-        ]
-        return max(float(np.max(np.abs(one - other), initial=0)) for one, other in pairs)
+        with unmoved(self.shown):
+            one, two = self.shown(self.x, training=False), self.shown(self.x, training=False)
+        return _apart(one, two)
+
+    @cached_property
+    def mixed(self):
+        """By how much outputs of half of the rows differ when they are asked for alone, as a share of the largest."""
+        half = keras.tree.map_structure(lambda leaf: leaf[: max(1, len(leaf) // 2)], self.x)
+        size = max(float(np.max(np.abs(each), initial=0)) for each in _told(self.ran[0]))
+        return _apart(self.ran[0], self.answers(half)) / max(size, 1e-12)
+
+    def answers(self, x):
+        """Outputs in inference; whatever moves in it is put back."""
+        with unmoved(self.shown):
+            return self.shown(x, training=False)
 
     @cached_property
     def outputs(self):
         """Outputs of the rows, `(rows, units)`; `None` if there are several."""
-        flat = keras.tree.flatten(self.ran[0])
-        return np.asarray(keras.ops.convert_to_numpy(flat[0]), "float32") if len(flat) == 1 else None
+        flat = _told(self.ran[0])
+        return flat[0] if len(flat) == 1 else None
 
     @cached_property
     def entry(self):
@@ -142,6 +155,16 @@ class Subject:
     def ending(self):
         """What the last layer makes of its sums: `"softmax"`, `"sigmoid"`, `"linear"` or another activation's name."""
         return _ending(self.shown, self.outputs)
+
+
+def _told(outputs):
+    return [np.asarray(keras.ops.convert_to_numpy(each), "float32") for each in keras.tree.flatten(outputs)]
+
+
+def _apart(outputs, others):
+    """The farthest way between outputs of the same rows; the others may be of the first rows alone."""
+    pairs = zip(_told(outputs), _told(others), strict=True)
+    return max(float(np.max(np.abs(a[: len(b)] - b), initial=0)) for a, b in pairs)
 
 
 def leaves(model):
@@ -173,6 +196,18 @@ def called_for_inference(model):
     """Whether a model in the model was called with `training=False`: nobody does that to one that is to learn anew."""
     inner = [each for each in model._flatten_layers(include_self=False) if isinstance(each, keras.Model)]
     return any(node.arguments.kwargs.get("training") is False for each in inner for node in each._inbound_nodes)
+
+
+def deaf(model, backbone):
+    """Models in a model that hold layers of its backbone and say trainable, while none of their kernels is.
+
+    `trainable = True` may then be skipped, as the flag is true already. A Sequential that was frozen as a whole is
+    so after `load_model`, for its own flag is not in the file.
+    """
+    own = {id(v) for v in kernels(backbone)}
+    inner = [each for each in model._flatten_layers(include_self=False) if isinstance(each, keras.Model)]
+    held = [(each, kernels(leaves(each))) for each in inner if each.trainable]
+    return [each for each, mine in held if own & {id(v) for v in mine} and not any(v.trainable for v in mine)]
 
 
 def _backbone(model, fine_tuning):
@@ -266,61 +301,6 @@ def _run(model, x, stop):
     finally:
         for layer in watched:
             layer.__dict__.pop("call", None)
-
-
-def _copy(model, x):
-    """Return another model with the same weights, or `None`."""
-    try:
-        source, copy = _twin(model, x)
-        if {id(v) for v in copy.variables} & {id(v) for v in model.variables}:
-            return None  # a configuration that holds the layers themselves
-        if [v.shape for v in source.variables] != [v.shape for v in copy.variables] and model.built:
-            return None
-        return copy
-    except Exception:  # layers of one's own may lack get_config, or fail in any other way
-        return None
-
-
-def _twin(model, x):
-    if hasattr(model, "operations") or (isinstance(model, keras.Sequential) and model.built and model.inputs):
-        source = keras.Model(model.inputs, model.outputs, name=model.name)  # not compiled: only layers are copied
-        copy = keras.models.clone_model(source, clone_function=_clone, recursive=True)
-        _take_over(source, copy)
-        return source, copy
-    if isinstance(model, keras.Sequential):
-        copy = keras.Sequential([_clone(layer) for layer in model.layers], name=model.name)
-        for layer, other in zip(model.layers, copy.layers, strict=True):
-            _take_over(layer, other)
-    else:
-        copy = type(model).from_config(model.get_config())
-    copy(x, training=False)
-    if not isinstance(model, keras.Sequential) or model.built:
-        _take_over(model, copy)
-    return model, copy
-
-
-def _clone(layer):
-    if isinstance(layer, keras.layers.Lambda):  # its configuration would be refused as unsafe code
-        return keras.layers.Lambda(layer.function, arguments=layer.arguments, name=layer.name)
-    if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
-        plain = keras.Model(layer.inputs, layer.outputs, name=layer.name)
-        return keras.models.clone_model(plain, clone_function=_clone, recursive=True)
-    settings = layer.get_config()
-    if isinstance(layer, keras.layers.TextVectorization):  # words that it adapted to are no variables
-        settings["vocabulary"] = layer.get_vocabulary(include_special_tokens=False)
-    return layer.__class__.from_config(settings)
-
-
-def _take_over(source, copy):
-    """Give a copy the flags and the values, and leave alone what has not been built."""
-    pairs = list(zip(source._flatten_layers(), copy._flatten_layers(), strict=True))
-    for layer, other in pairs:
-        other.trainable = layer.trainable
-    for v, w in zip(source.variables, copy.variables, strict=False):
-        w.assign(v)
-    for layer, other in pairs:
-        if isinstance(layer, keras.layers.Normalization) and layer.built:
-            other.finalize_state()  # it keeps constants made of its variables
 
 
 def _final(model):

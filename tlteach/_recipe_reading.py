@@ -122,7 +122,7 @@ def _of_arrays(name, data):
     if len(first(x)) != len(y):
         raise ValueError(f"{name} must have a label a row. Received: {len(first(x))} rows, {len(y)} labels.")
     rows = min(len(y), max(1, _BYTES // max(1, sum(leaf[:1].nbytes for leaf in keras.tree.flatten(x)))))
-    return Part(name, x, y, _hashes(x, rows), data, complete=rows == len(y))
+    return Part(name, x, y, hashes_of(x, rows), data, complete=rows == len(y))
 
 
 def _of_split(name, split, model):
@@ -152,9 +152,9 @@ def _of_batches(name, data):
         name,
         x,
         y,
-        _hashes(x, len(y)),
+        hashes_of(x, len(y)),
         data,
-        again=[each for x, _ in again for each in _hashes(x, len(first(x)))],
+        again=[each for x, _ in again for each in hashes_of(x, len(first(x)))],
         batches=[y for _, y in pairs] if batched else None,
         complete=complete,
         classes=list(names) if names is not None else None,
@@ -200,7 +200,8 @@ def _labels(y):
     return np.full(one.shape[:1], None, object)
 
 
-def _hashes(x, rows):
+def hashes_of(x, rows):
+    """Return what tells each of the first rows of an input from others."""
     leaves = keras.tree.flatten(x)
     return [hashlib.blake2b(b"".join(_bytes(leaf[i]) for leaf in leaves), digest_size=12).digest() for i in range(rows)]
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from tlteach._recipe_data import Finding
-from tlteach._recipe_model import batchnorms, called_for_inference, kernels, learned
+from tlteach._recipe_model import batchnorms, called_for_inference, deaf, kernels, learned, leaves
 
 _STILL = (
     "for layer in backbone.layers:  # then compile\n"
@@ -65,6 +65,18 @@ def random_in_inference(case):
         yield Finding("error", evidence, "layer(x, training=training)  # not training=True")
 
 
+def batch_in_inference(case):
+    """Ask half of the rows without the others: an answer must not depend on the rows beside it.
+
+    Source: Ioffe and Szegedy 2015, inference with the moving statistics; `training=True` left in a `call`.
+    """
+    subject = case.subject
+    if subject.unsteady <= _UNSTEADY < subject.mixed:
+        evidence = f"in inference, answers change by up to {subject.mixed:.2g} of the largest with the rows beside them"
+        norm = " (BatchNorm takes the batch's own statistics)" if batchnorms(leaves(subject.built)) else ""
+        yield Finding("error", evidence + norm, "layer(x, training=training)  # not training=True")
+
+
 def trainable_changed(case):
     """Compare what would be trained now with what the compiled model began with.
 
@@ -107,12 +119,18 @@ def backbone_frozen(case):
         yield Finding("error", evidence, "backbone.trainable = False; then compile")
     if subject.kernels or subject.fine_tuning is False or not subject.trainable:
         return
+    stuck = deaf(subject.built, subject.backbone)
     evidence = f"0 of {total} kernels of the backbone may move"
     mend = "backbone.trainable = True  # on the model's own backbone, then freeze layers again; then compile"
+    if stuck:
+        told = f"; {stuck[0].name!r} says trainable=True all the same, so that setting it to True may do nothing"
+        evidence, mend = evidence + told, mend.replace("backbone", "backbone.trainable = False; backbone", 1)
     if subject.fine_tuning:
         yield Finding("error", f"{evidence}, and this step is fine-tuning", mend)
     elif subject.rate is not None and subject.rate <= (_SLOW_LATER if learned(subject.head) else _SLOW):
         yield Finding("warning", f"{evidence}; the rate {subject.rate:.1g} is one for fine-tuning", mend)
+    elif any(isinstance(each, keras.Sequential) for each in stuck):  # many freeze others layer by layer
+        yield Finding("hint", evidence, mend)
 
 
 def learning_rate(case):
@@ -212,6 +230,7 @@ def _by_arithmetic(subject):
 CHECKS = {
     "BatchNorm moves": batchnorm,
     "random in inference": random_in_inference,
+    "batch in inference": batch_in_inference,
     "trainable changed since compile": trainable_changed,
     "backbone frozen": backbone_frozen,
     "learning rate too high": learning_rate,

@@ -113,11 +113,12 @@ def _unseen(case):
     return skipped
 
 
-def describe_findings(findings):
+def describe_findings(findings, *, not_checked=True):
     """Write the findings of `check_recipe` as text with whole sentences, for `print`.
 
     Args:
         findings: What `check_recipe` returned.
+        not_checked: Whether to name what could not be looked for as well.
 
     Returns:
         A string of several lines.
@@ -135,6 +136,6 @@ def describe_findings(findings):
         lines.append(f"{number}. {row.trap} ({row.severity})")
         lines += textwrap.wrap(f"seen: {row.evidence}", 96, initial_indent="   ", subsequent_indent="         ")
         lines += textwrap.indent(f"mend: {row.mend}".replace("\n", "\n      "), "   ").splitlines()
-    for trap, reason in findings.attrs.get("not_checked", {}).items():
+    for trap, reason in findings.attrs.get("not_checked", {}).items() if not_checked else ():
         lines.append(f"not checked: {trap} ({reason})")
     return "\n".join(lines)
