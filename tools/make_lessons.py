@@ -63,9 +63,11 @@ def main(
     numbers: list[str] = typer.Argument(None, help="Such as 01; all if none is given."),
     text: bool = typer.Option(False, help="Run the exercises alone; other code keeps its outputs."),
 ):
-    for lesson in list_lessons():
-        if numbers and lesson.number not in numbers:
-            continue
+    lessons = {lesson.number: lesson for lesson in list_lessons()}
+    unknown = sorted(set(numbers or ()) - set(lessons))
+    if unknown:
+        raise SystemExit(f"a lesson must be one of {', '.join(lessons)}. Received: {', '.join(unknown)}.")
+    for lesson in [lessons[number] for number in numbers or lessons]:
         target = LESSONS / f"{lesson.source.stem}.ipynb"
         ran = nbformat.read(target, as_version=4) if text else run(lesson)
         light = outputs_of(run_light(lesson.number))
