@@ -51,7 +51,7 @@ def plot_pictures(split, rows=range(12), *, titles=None, columns=6, fig=None):
         split: `Split`.
         rows: Which pictures.
         titles: A title for each; the class names if `None`.
-        columns: Pictures in a row.
+        columns: Pictures in a row, at most.
         fig: Figure to draw on; a new one if `None`.
 
     Returns:
@@ -59,6 +59,7 @@ def plot_pictures(split, rows=range(12), *, titles=None, columns=6, fig=None):
     """
     rows = list(rows)
     titles = [split.table["class"].iloc[i] for i in rows] if titles is None else titles
+    columns = min(columns, max(1, len(rows)))  # few pictures want no empty places beside them
     height = max(1, -(-len(rows) // columns))
     fig = plt.figure(figsize=(1.2 * columns, 1.4 * height), layout="constrained") if fig is None else fig
     axes = np.atleast_1d(fig.subplots(height, columns, squeeze=False)).ravel()

@@ -160,7 +160,7 @@ def plot_accuracy_by(table, *, ax=None):
     counts = table["groups"] if "groups" in table else table["n"]
     unit = "groups" if "groups" in table else table.attrs.get("unit", "pictures")
     ax.set_yticks(places, [f"{name} ({count} {unit})" for name, count in counts.items()])
-    ax.invert_yaxis()
+    ax.set_ylim(len(table) - 0.5, -0.5)  # downwards, and with the same room at both ends
     ax.set(xlabel="accuracy, 95 % interval", ylabel=table.index.name)
     return ax
 

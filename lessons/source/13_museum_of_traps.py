@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 The museum of traps
 #
-# Most transfer learning that fails does so without an error. In each room of this museum stands a few lines of plain
+# Most transfer learning that fails does so without an error. In each room of this museum stand a few lines of plain
 # Keras, as public notebooks have them, with one thing wrong. What does it look like from outside? What names it? What
 # mends it?
 #
@@ -137,7 +137,8 @@ ask("input range", model, (divided, y), val=(divided_val, y_val))
 
 # %% [markdown]
 # **A coin.** Nothing failed, the loss is a number. To this network, which learned from pixels of -124 to 151, the pictures
-# are all the same grey: its features hardly differ from picture to picture.
+# are all the same grey: its features hardly differ from picture to picture. For each feature we take the distance from its least value over 40
+# pictures to its largest, and average over the features:
 
 # %%
 shades = {"as it should be": vgg(ready[:40]), "divided by 255": vgg(divided[:40])}
@@ -207,7 +208,8 @@ f"moved: {still_means.max():.1g}"
 
 # %% [markdown]
 # **All 53 moved**, with each step one per cent of the way towards what sixteen pets show, and no weight was trained. The first
-# layer went farthest, by a quarter of its length, probably because it sees colours, and drawings have others than photographs. What `training=False` promises holds for
+# layer went farthest, by more than a quarter of its length, probably because its means are short (the mean colour was taken off before it)
+# and drawings have other colours than photographs. What `training=False` promises holds for
 # `model(x)` and not for `fit`, up to Keras 3.15. (With a Keras that has mended it, the first curve is flat.)
 #
 # ## Room 4: too late
@@ -244,7 +246,7 @@ ask("trainable, then compile (mended)", model, (ready, y), val=(ready_val, y_val
 f"{in_time} of 13 kernels moved"
 
 # %% [markdown]
-# The loss falls a little in either case, for the head goes on learning. Count what moves.
+# Do not look at the loss: it can fall in either case, for the head goes on learning. Count what moves.
 #
 # ## Room 5: the wrong twin
 #
@@ -278,7 +280,7 @@ f"before: {wrong_twin}, mended: {right_twin} of 13 kernels moved"
 # ## Room 6: the rate
 #
 # All of VGG16, from the published weights, at Adam's 1e-2 and at 1e-4: eight steps of eight pictures, three seeds. **Predict** the
-# loss after the *first* step, and after eight (a coin has 0.69).
+# loss after the *first* step, and after eight (a coin has 0.69). In the plot each loss is taken before its step, so that 0 is the untouched network.
 
 # %%
 def eight_steps(rate, seed):
@@ -304,9 +306,10 @@ vgg.set_weights(published)
 pd.DataFrame({f"{rate:g}": [end[0] for _, end in runs] for rate, runs in steps.items()}).rename_axis("seed").round(2)
 
 # %% [markdown]
-# **One step, and the loss is near 100,000, or above.** A step of Adam moves each weight by about the rate, whatever the gradient; at 1e-2
-# that is a quarter of a typical weight. What took long to learn is gone. And then the plot looks well again! A network that answers the same to
-# everything has a coin's loss, and whoever looks at the last number sees a coin. (The table is the loss on validation after eight steps.)
+# **One step, and the loss is near 100,000, or above.** Adam's first step moves each weight by about the rate, whatever the size of its gradient; at
+# 1e-2 that is a quarter of a typical weight. What took long to learn is gone. And then the curve comes back as if nothing had been! After eight
+# steps one seed of the three has a coin's loss on validation (the table), another ten times that. At 1e-4 it is 0.69 to 1.00: eight steps
+# of eight pictures teach a new head next to nothing. So the last number alone may look like a slow start. It is the whole curve that tells.
 #
 # ## Room 7: logits
 #
@@ -445,7 +448,8 @@ ask("augmentation (mended)", classifier(new_head()), train, val=other.batch(32))
 #
 # ## Room 11: ninety per cent
 #
-# 76 cats and eight dogs, in training and in validation. **Predict** the accuracy, and then the share of dogs that are found.
+# 76 cats and eight dogs, in training and in validation. **Predict** the accuracy, and then the share of dogs that are found (for that we ask all
+# 80 dogs of validation). The class weights, 0.55 and 5.25, let the eight dogs count as much as the 76 cats.
 
 # %%
 rare, rare_val = (np.r_[np.flatnonzero(of == 0)[:76], np.flatnonzero(of == 1)[:8]] for of in (y, y_val))
@@ -464,7 +468,7 @@ pd.DataFrame({"accuracy": pd.DataFrame(all_right).mean(), "dogs found": pd.DataF
 
 # %% [markdown]
 # Weights find twice as many dogs and cost some cats. Whoever reads the accuracy alone takes the first. (Always to say "cat" has
-# 0.90 as well.)
+# 0.90, which is more than either.)
 
 # %%
 ask("rare class", classifier(new_head()), (ready[rare], y[rare]), val=(ready_val, y_val))
@@ -537,6 +541,9 @@ f"{unlocked} of 13 kernels moved"
 # there is `True` already changes nothing, under TensorFlow. False first, then True. And count.
 #
 # ## The catalogue
+#
+# First the rooms that have an accuracy, with the trap and mended, over three seeds or ten draws (*test in training* is one run; of the rare dogs
+# it is the share that is found). **Predict**: in which rooms does the trap stand *right* of the mended one?
 
 # %%
 tl.plot_ranges(pd.DataFrame(measured), by="room", beside="state");
@@ -561,7 +568,8 @@ sound = {room: len(found) for room, found in museum.items() if "mended" in room 
 pd.Series(sound, name="alarms").to_frame()
 
 # %% [markdown]
-# One row of fifteen was not found, and that is right. No sound model raised an alarm. (This checker was written by people who know
+# In two rooms the trap looks *better* than the truth: copies, and the test in training. A number that pleases is seldom looked into. One row of fifteen was
+# not found, and that is right. No sound model raised an alarm. (This checker was written by people who know
 # these traps. Of seventeen further faults, planted afterwards in the style of public notebooks, it first missed four, and it has
 # learned these. There are others.)
 #

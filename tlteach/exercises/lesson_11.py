@@ -211,7 +211,7 @@ EXERCISES = [
             ),
             Mistake(
                 [_plan(**{"choose the remedy by": "the accuracy on A"})],
-                "All remedies keep A about as it was; it says nothing about B. Pay for some labels of B's first half.",
+                "A remedy may keep A as it was and do harm on B: the one number says nothing about the other. Pay for some labels of B's first half.",
                 when=lambda p: p["choose the remedy by"] == "the accuracy on A",
             ),
             Mistake(
