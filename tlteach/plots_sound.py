@@ -82,7 +82,7 @@ def plot_ranges(results, *, by="way", beside="speakers", value="accuracy", ax=No
         reach = np.stack([mean - low, high - mean])
         ax.errorbar(mean, places, xerr=reach, fmt="osD^"[number % 4], color=COLOURS[number], capsize=3, label=kind)
     ax.set_yticks(range(len(names)), names)
-    ax.invert_yaxis()
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set(xlabel=f"{value}: mean, worst and best run")
     ax.legend(frameon=False, fontsize=8, title=beside, title_fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
