@@ -60,7 +60,7 @@ tl.plot_label_curve(runs, chance=0.5);
 # %% [markdown]
 # The benefits of lesson 01, as `tl.benefits` reads them off these curves: **start** is the difference with the fewest labels,
 # **asymptote** with the most, and **slope** is how much more is gained with each doubling of the labels. Lesson 01 also read the slope
-# sideways; that has a name of its own here, **label saving**: as good as scratch has become with *how many times* its labels?
+# sideways; that has a name of its own here, **label saving**: as good as scratch with *how many times* the labels?
 
 # %%
 worth = tl.benefits(runs).query("measure != 'time to accuracy'")
