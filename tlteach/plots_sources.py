@@ -6,6 +6,7 @@ import numpy as np
 from tlteach.plots import COLOURS, MANY, _axes, _bands
 
 _NAMED = 5  # sources whose names find room beside their points
+_WRITTEN = {"h_score": "H-score", "shrunk_h_score": "shrunk H-score", "log_me": "LogME", "leep": "LEEP", "nce": "NCE"}
 
 
 def plot_similarity(table, *, ax=None):
@@ -52,13 +53,18 @@ def plot_ranking(table, truth, *, scores=None, fig=None):
                 ax.plot(value, truth[name], "os^Dv<"[place % 6], color=MANY[place % len(MANY)], label=name)
                 if len(table) <= _NAMED:
                     ax.annotate(name, (value, truth[name]), xytext=(4, 4), textcoords="offset points", fontsize=8)
-        ax.set(xlabel=score.replace("_", " "))
+        ax.set(xlabel=_written(score))
         ax.margins(0.2)
     axes[0].set_ylabel("accuracy, fine-tuned")
     if len(table) > _NAMED:
         known = {name: line for ax in axes for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
         fig.legend(known.values(), known, loc="outside right center", frameon=False, fontsize=8)
     return axes
+
+
+def _written(score):
+    """A score's name as the text has it."""
+    return _WRITTEN.get(score, score.replace("_", " "))
 
 
 def plot_agreement(tables, *, ax=None):
@@ -82,7 +88,7 @@ def plot_agreement(tables, *, ax=None):
         look = {"fmt": "os^Dv<"[number % 6], "color": MANY[number % len(MANY)], "capsize": 3}
         ax.errorbar(table["tau"], places, xerr=reach, label=name, **look)
     ax.axvline(0, color="0.5", linestyle=":", zorder=0)
-    ax.set_yticks(range(len(scores)), [score.replace("_", " ") for score in scores])
+    ax.set_yticks(range(len(scores)), [_written(score) for score in scores])
     ax.set_ylim(len(scores) - 0.5, -0.5)
     ax.set(xlim=(-1.05, 1.05), xlabel="rank correlation with fine-tuning, 95 % interval")
     if len(tables) > 1:
@@ -108,7 +114,7 @@ def plot_gains(table, *, ax=None):
         ax.errorbar(100 * row["mean"], place, xerr=reach, fmt="s" if row["high"] < 0 else "o", color=colour, capsize=3)
     ax.axvline(0, color="0.5", linestyle=":", zorder=0)
     ax.set_yticks(range(len(table)), table.index)
-    ax.invert_yaxis()
+    ax.set_ylim(len(table) - 0.5, -0.5)
     ax.set(xlabel="points above the baseline, 95 % interval", ylabel=table.index.name or "")
     return ax
 
@@ -165,6 +171,8 @@ def plot_benefits(table, *, fig=None):
         ax.set(xlabel={"label saving": "label saving (times)", "time to accuracy": "seconds"}.get(measure, measure))
         if neutral != 0:
             ax.set_xscale("log")
+        if ax.texts:
+            ax.margins(x=0.25)  # room for an arrow's head
     axes[0].set_yticks(range(len(order)), order)
     axes[0].set_ylim(len(order) - 0.5, -0.5)
     return axes
