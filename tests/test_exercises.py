@@ -187,6 +187,7 @@ KINDS = [
     ("08.5", SEEDS | {"seeds": 4.5}, "In 'seeds': a whole number is asked for. Received: 4.5."),
     ("09.3", "the shrunk H-score, log me, linear probe", "Three are left."),
     ("09.3", "the shrunk H-score or the H-score", "The answer must be one of"),
+    ("13.1", "* 1/255", "Received: '* 1/255'."),
     ("10.3", pd.DataFrame({"high": [-0.1, -0.2]}), "The answer must be one of"),
     ("11.2", pd.DataFrame({"feature": [10, 14, 16, 20]}), "That is CORAL with one feature."),
     ("12.5", ["both scanners", "slices", "worst group", 5], "Eight slices of a patient"),

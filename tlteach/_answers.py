@@ -38,10 +38,10 @@ class Number:
         parts = re.fullmatch(rf"\s*([-−]?)\s*(\d+)\s*(?:{of})\s*(\d+)\s*", text)
         if parts and int(parts[3]):
             return int(parts[2]) / int(parts[3]) * (-1 if parts[1] else 1)
-        text = re.sub(
+        bare = re.sub(
             r"^(about|around|roughly|at least|ca\.?|times|[~≈=x×*])\s*(?=[-−.\d])", "", text.strip(), flags=re.I
         )
-        found = re.fullmatch(r"([-+−]?|minus)\s*(\d[\d.,]*(?:e[-+]?\d+)?|\.\d+)\s*([^\d]{0,30})", text, re.I)
+        found = re.fullmatch(r"([-+−]?|minus)\s*(\d[\d.,]*(?:e[-+]?\d+)?|\.\d+)\s*([^\d]{0,30})", bare, re.I)
         digits = found and re.sub(r",(?=\d{3}(?:\D|$))", "", found[2]).replace(",", ".").rstrip(".")
         if not found or digits.count(".") > 1:
             raise Unfit(f"{self._asked()}. Received: {shortly(text)}.")
@@ -193,6 +193,8 @@ class Names:
             return members(answer.index) if hasattr(answer, "index") else None  # a number for each name
         if self.ordered and isinstance(answer, dict) and all(isinstance(key, int) for key in answer):
             answer = [answer[key] for key in sorted(answer)]  # {1: first, 2: second}
+        elif self.ordered and isinstance(answer, dict) and all(type(place) is int for place in answer.values()):
+            answer = sorted(answer, key=answer.get)  # {first: 1, second: 2}
         return members(answer)
 
     def difference(self, value, right):

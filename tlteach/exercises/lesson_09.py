@@ -23,7 +23,7 @@ _DESIGN = {
     "report": Word(
         {
             "correlation, interval and points lost": ["correlation, interval, points lost", "points lost", "all three"],
-            "correlation and interval": [],
+            "correlation and interval": ["correlation with interval", "correlation with its interval"],
             "correlation": ["correlation alone"],
         }
     ),

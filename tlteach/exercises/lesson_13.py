@@ -256,6 +256,7 @@ EXERCISES = [
             "head, unfreeze, batchnorm, compile, fit",
             " -> ".join(_STEPS),
             dict(enumerate(_STEPS, 1)),
+            {step: _STEPS.index(step) for step in sorted(_STEPS)},
         ],
         mistakes=[
             Mistake(
