@@ -173,3 +173,29 @@ def test_hints_come_one_by_one_and_stay_at_the_last():
     first, second, third = (str(tl.hint("01.1")) for _ in range(3))
     assert first.startswith("Hint 1 of 2: ") and second.startswith("Hint 2 of 2: ") and second == third
     assert str(tl.hint("01.1", 7)) == "There are 2 hints for 01.1; ask for one of these."
+
+
+SEEDS = {"compare at": "same gain", "old probe": "kept", "old task": "test"}
+KINDS = [
+    ("10.1", "75 per cent", "480 of 640 change hands"),
+    ("10.1", "7.5 per cent", "It is too low."),
+    ("08.2", "7 of 13", "A number (layers) is asked for"),
+    ("08.1", "400", "The right digits, and a hundred times too large."),
+    ("11.3", -0.016, "The right digits, and a hundred times too small."),
+    ("08.5", SEEDS | {"seeds": range(5)}, "It is a price for a gain"),
+    ("08.5", SEEDS | {"seeds": [0]}, "In the lesson seeds differ by points."),
+    ("08.5", SEEDS | {"seeds": 4.5}, "In 'seeds': a whole number is asked for. Received: 4.5."),
+    ("09.3", "the shrunk H-score, log me, linear probe", "Three are left."),
+    ("09.3", "the shrunk H-score or the H-score", "The answer must be one of"),
+    ("13.1", "* 1/255", "Received: '* 1/255'."),
+    ("10.3", pd.DataFrame({"high": [-0.1, -0.2]}), "The answer must be one of"),
+    ("11.2", pd.DataFrame({"feature": [10, 14, 16, 20]}), "That is CORAL with one feature."),
+    ("12.5", ["both scanners", "slices", "worst group", 5], "Eight slices of a patient"),
+    ("13.4", {"fit", "compile", "train the head"}, "A set has no order: give a list, [...]."),
+    ("10.4", lambda shares, gain: 0.75 if max(gain) < 0.05 else 0.33, "it gives 0.33 and should give 0.3333"),
+]
+
+
+@pytest.mark.parametrize(("number", "answer", "said"), KINDS)
+def test_kinds_of_answers(number, answer, said):
+    assert said in tl.check(number, answer).message

@@ -2,65 +2,12 @@
 
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
+from numbers import Real
 
 import numpy as np
 
-
-class Unfit(Exception):
-    """An answer that cannot be one; the text says what is asked for."""
-
-
-class Open(Exception):
-    """Nothing was answered yet."""
-
-
-def shortly(thing):
-    """Name a thing in at most 60 characters, whatever it is."""
-    try:
-        if isinstance(thing, str):
-            text = repr(thing[:80])
-        elif isinstance(thing, (float, np.number)):
-            text = f"{thing:.4g}"
-        elif type(thing) is np.ndarray and thing.size <= 12:
-            text = str(thing.tolist())
-        elif getattr(thing, "shape", ()) and type(thing).__name__ in ("DataFrame", "Series", "ndarray"):
-            text = f"{type(thing).__name__} of shape {tuple(thing.shape)}"
-        else:
-            text = repr(thing)[:200]
-        text = " ".join(text.split())
-    except Exception:
-        text = f"an object of {type(thing).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def is_open(answer):
-    """Whether an answer is a gap still, or holds one."""
-    if answer is None or answer is Ellipsis:
-        return True
-    if isinstance(answer, str):
-        return answer.strip() in ("", "...", "?")
-    parts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, (list, tuple)) else ()
-    return any(part is Ellipsis or (isinstance(part, (list, tuple, dict)) and is_open(part)) for part in parts)
-
-
-def plain(text):
-    """A word without case, quotes and marks that do not matter: `"Conv_5 "` is `conv5`'s neighbour `conv 5`."""
-    return re.sub(r"[\s_-]+", " ", str(text).strip().strip("'\"`.!").lower()).strip()
-
-
-def members(answer):
-    """What is in a list, tuple, set, array, Series, Index, or a string with commas; `None` if nothing can be."""
-    if isinstance(answer, str):
-        return [part for part in re.split(r"[,;\n]|\band\b|\+", answer.strip("()[]{} ")) if part.strip()]
-    if hasattr(answer, "to_dict") and str(getattr(answer, "dtype", "")) == "bool":
-        answer = answer.to_dict()  # a Series of True and False
-    if isinstance(answer, dict):
-        truths = answer and all(isinstance(each, (bool, np.bool_)) for each in answer.values())
-        return [name for name, is_in in answer.items() if is_in or not truths]
-    if hasattr(answer, "tolist"):  # arrays, Series, Index
-        found = answer.tolist()
-        return found if isinstance(found, list) else [found]
-    return list(answer) if isinstance(answer, (list, tuple, set, frozenset, range)) else None
+from tlteach._reading import Open, Unfit, is_open, members, plain, shortly, singular
 
 
 @dataclass(frozen=True)
@@ -78,6 +25,8 @@ class Number:
     def read(self, answer):
         if isinstance(answer, (bool, np.bool_)):
             raise Unfit(f"{self._asked()}, and this is {answer}: a comparison (==, <) gives True or False.")
+        if isinstance(answer, dict) and len(answer) == 1:  # one number with its name
+            (answer,) = answer.values()
         if isinstance(answer, str):
             return self._of_text(answer)
         if callable(answer):
@@ -85,14 +34,22 @@ class Number:
         return self._of_array(np.asarray(list(answer) if isinstance(answer, (set, frozenset)) else answer))
 
     def _of_text(self, text):
-        parts = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
-        if parts and int(parts[2]):
-            return int(parts[1]) / int(parts[2])
-        found = re.fullmatch(r"([-+−]?)\s*(\d[\d.,]*(?:e[-+]?\d+)?|\.\d+)\s*[^\d]{0,30}", text.strip(), re.I)
+        of = r"/|of|in|out of" if self._is_ratio() else "/"
+        parts = re.fullmatch(rf"\s*([-−]?)\s*(\d+)\s*(?:{of})\s*(\d+)\s*", text)
+        if parts and int(parts[3]):
+            return int(parts[2]) / int(parts[3]) * (-1 if parts[1] else 1)
+        bare = re.sub(
+            r"^(about|around|roughly|at least|ca\.?|times|[~≈=x×*])\s*(?=[-−.\d])", "", text.strip(), flags=re.I
+        )
+        found = re.fullmatch(r"([-+−]?|minus)\s*(\d[\d.,]*(?:e[-+]?\d+)?|\.\d+)\s*([^\d]{0,30})", bare, re.I)
         digits = found and re.sub(r",(?=\d{3}(?:\D|$))", "", found[2]).replace(",", ".").rstrip(".")
         if not found or digits.count(".") > 1:
             raise Unfit(f"{self._asked()}. Received: {shortly(text)}.")
-        return float(digits) * (-1 if found[1] in ("-", "−") and found[1] else 1)
+        share = self._is_ratio() and re.match(r"%|per ?cent", found[3], re.I)
+        return float(digits) * (-1 if found[1].lower() in ("-", "−", "minus") else 1) / (100 if share else 1)
+
+    def _is_ratio(self):
+        return "share" in self.unit or self.unit == "times"
 
     def _of_array(self, array):
         if array.dtype.kind not in "iuf" and not (array.dtype.kind == "O" and array.size == 1):
@@ -101,7 +58,7 @@ class Number:
             what = "none" if array.size == 0 else f"{array.size} of them"
             raise Unfit(f"{self._asked()}, a single one, and this holds {what}. Which one number do they come to?")
         inner = array.reshape(-1)[0]
-        if array.dtype.kind == "O" and not isinstance(inner, (int, float, np.number)):
+        if array.dtype.kind == "O" and not isinstance(inner, (Real, Decimal)):
             raise Unfit(f"{self._asked()}. Received: {shortly(inner)}.")
         if not np.isfinite(float(inner)):
             raise Unfit(f"the answer is {float(inner)}: a value was missing, or something was divided by zero.")
@@ -113,13 +70,33 @@ class Number:
     def difference(self, value, right):
         if abs(value - right) <= self.tolerance + 1e-9:
             return None
-        for factor, why in ((100, "in points or per cent, and a share of 1 is asked for"), (0.01, "a share of 1")):
+        for factor in (100, 0.01):
             if right and abs(value - factor * right) <= max(factor * self.tolerance, 1e-9):
-                asked = "" if factor == 100 else ", and points or per cent are asked for"
-                return f"The right number, in the wrong unit: yours is {why}{asked}."
+                return self._by_a_hundred(factor, right)
         if right and abs(value + right) <= self.tolerance:
             return "The size is right and the sign is not: which is taken from which?"
         return f"It is too {'high' if value > right else 'low'}."
+
+    def _by_a_hundred(self, factor, right):
+        if factor > 1 and ("share" in self.unit or (not self.unit and abs(right) <= 1)):
+            return "The right number, in the wrong unit: yours is in points or per cent, and a share of 1 is asked for."
+        if factor < 1 and self.unit in ("", "points"):
+            return "The right number, in the wrong unit: yours is a share of 1, and points or per cent are asked for."
+        return f"The right digits, and a hundred times too {'large' if factor > 1 else 'small'}."
+
+
+@dataclass(frozen=True)
+class Count(Number):
+    """How many: a whole number, or the things that are counted, such as `range(5)`."""
+
+    def read(self, answer):
+        things = None if isinstance(answer, (str, dict)) else members(answer)
+        if things is not None and len(things) > 1:
+            return float(len(things))
+        found = super().read(answer)
+        if found != int(found):
+            raise Unfit(f"a whole number is asked for. Received: {found:g}.")
+        return found
 
 
 @dataclass(frozen=True)
@@ -140,12 +117,14 @@ class Word:
             raise Unfit(f"{self._asked()}, one of them, and this holds {len(inside)}.")
         if isinstance(answer, bytes):
             answer = answer.decode(errors="replace")
+        if not isinstance(answer, (str, int, float, np.number)):
+            answer = self._named(answer)
         if isinstance(answer, (list, tuple, set)) or not isinstance(answer, (str, int, float, np.number)):
             raise Unfit(f"{self._asked()}. Received: {shortly(answer)}.")
         said = plain(answer)
-        found = [name for name, ways in self._ways().items() if {said, said.replace(" ", "")} & ways] or self._within(
-            said
-        )
+        ways = self._ways()
+        found = [name for name, own in ways.items() if {said, said.replace(" ", "")} & own] or self._within(said)
+        found = found or [name for name, own in ways.items() if singular(said) in map(singular, own)]
         if len(found) != 1:
             raise Unfit(f"{self._asked()}. Received: {shortly(answer)}.")
         return found[0]
@@ -153,9 +132,17 @@ class Word:
     def _within(self, said):
         if len(said) > 300 or re.search(r"\b(not|no|never|neither)\b|n't\b", said):
             return []  # a sentence that denies is not guessed at
-        return [
-            name for name, ways in self._ways().items() if any(re.search(rf"\b{re.escape(w)}\b", said) for w in ways)
-        ]
+        found, all_ways = [], [(way, name) for name, ways in self._ways().items() for way in ways]
+        for way, name in sorted(all_ways, key=lambda each: -len(each[0])):  # a long one first, and not what is in it
+            rest = re.sub(rf"\b{re.escape(way)}\b", "|", said)
+            found += [name] if rest != said and name not in found else []
+            said = rest
+        return found
+
+    def _named(self, thing):
+        """The name of a class, a function or an object if it is one of the words; else the thing."""
+        name = getattr(thing, "__name__", type(thing).__name__)
+        return name if any(plain(name) in ways for ways in self._ways().values()) else thing
 
     def _ways(self):
         further = self.options if isinstance(self.options, dict) else dict.fromkeys(self.options, ())
@@ -184,7 +171,7 @@ class Names:
     ordered: bool = False
 
     def read(self, answer):
-        found = members(answer)
+        found = self._members(answer)
         if isinstance(answer, str) and set(plain(answer)) <= {plain(each) for each in self.options}:
             found = list(plain(answer))  # letters without commas: "BCE"
         if isinstance(answer, (int, float)) and not isinstance(answer, bool):
@@ -193,9 +180,22 @@ class Names:
             raise Unfit(f"a list of names is asked for. Received: {shortly(answer)}.")
         if not found:
             raise Unfit("a list of names is asked for, and this one is empty.")
+        if self.ordered and isinstance(answer, (set, frozenset)):
+            raise Unfit("a set has no order: give a list, [...].")
         one = Word(self.options)
         words = tuple(one.read(each) for each in found)
         return words if self.ordered else frozenset(words)
+
+    def _members(self, answer):
+        if hasattr(answer, "columns") and hasattr(answer, "index"):  # rows of a table: the names are at their left
+            return members(answer.index)
+        if hasattr(answer, "to_dict") and getattr(answer.dtype, "kind", "") in "iuf" and len(answer):
+            return members(answer.index) if hasattr(answer, "index") else None  # a number for each name
+        if self.ordered and isinstance(answer, dict) and all(isinstance(key, int) for key in answer):
+            answer = [answer[key] for key in sorted(answer)]  # {1: first, 2: second}
+        elif self.ordered and isinstance(answer, dict) and all(type(place) is int for place in answer.values()):
+            answer = sorted(answer, key=answer.get)  # {first: 1, second: 2}
+        return members(answer)
 
     def difference(self, value, right):
         if value == right:
@@ -221,6 +221,10 @@ class Row:
     tolerance: float = 1e-6
 
     def read(self, answer):
+        if isinstance(answer, str) and not re.search("[,;]", answer):
+            answer = ",".join(answer.strip("()[]{} ").split())  # as NumPy prints it
+        if hasattr(answer, "columns") and hasattr(answer, "squeeze"):
+            answer = answer.squeeze()  # a table of one column
         found = members(answer)
         if found is None or isinstance(answer, (set, frozenset, dict)):
             raise Unfit(f"a list of {self.length} numbers is asked for. Received: {shortly(answer)}.")
@@ -261,10 +265,14 @@ class Table:
         if hasattr(answer, "to_dict") and not hasattr(answer, "columns"):
             answer = answer.to_dict()
         found = answer if isinstance(answer, dict) else members(answer) if not isinstance(answer, str) else None
+        names = {plain(name) for name in self.kinds}
         if isinstance(found, list) and len(found) == len(self.kinds):
-            found = dict(zip(self.kinds, found, strict=True))
+            pairs = all(isinstance(each, tuple) and len(each) == 2 and plain(each[0]) in names for each in found)
+            found = dict(found if pairs else zip(self.kinds, found, strict=True))
         if not isinstance(found, dict):
             raise Unfit(f"a dict with {', '.join(self.kinds)} is asked for. Received: {shortly(answer)}.")
+        if {plain(value) for value in found.values() if isinstance(value, str)} == names:  # {word: name}
+            found = {value: name for name, value in found.items()}
         return {plain(name): value for name, value in found.items()}
 
     @staticmethod

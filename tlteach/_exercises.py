@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tlteach._answers import Open, Unfit, is_open
+from tlteach._reading import Open, Unfit, is_open
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlteach._answers import Open, Unfit, shortly
+from tlteach._reading import Open, Unfit, shortly
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,31 @@ class Function:
         try:
             return function(*copy.deepcopy(case))
         except (Exception, SystemExit) as error:
-            text = shortly(str(error))
-            raise Unfit(f"your function raised {type(error).__name__} ({text}) for {_said(case)}.") from None
+            return self._with_arrays(function, case, error)
+
+    @staticmethod
+    def _with_arrays(function, case, error):
+        """What it gives for arrays in place of lists, as lessons have them; if that raises too, the first error."""
+        try:
+            if any(isinstance(each, list) for each in case):
+                return function(*(np.array(each) if isinstance(each, list) else copy.deepcopy(each) for each in case))
+        except (Exception, SystemExit):
+            pass
+        text = shortly(str(error))
+        raise Unfit(f"your function raised {type(error).__name__} ({text}) for {_said(case)}.") from None
 
     def difference(self, value, right):
         for case in self.cases:
             got, wanted = self.call(value, case), self.call(right, case)
             if not self.ordered and isinstance(got, (list, tuple, set, frozenset)):
                 got, wanted = sorted(got, key=str), sorted(wanted, key=str)
+            if isinstance(wanted, float) and np.size(got) == 1 and not isinstance(got, (str, dict, set)):
+                got = np.reshape(got, ())[()]  # one number in a list or an array
             if isinstance(wanted, float) and wanted and equal(got, 100 * wanted, tolerance=1e-4):
                 return "The right number in per cent, and a share of 1 is asked for."
             if not equal(got, wanted, tolerance=self.tolerance):
-                return f"For {_said(case)} it gives {shortly(got)} and should give {shortly(wanted)}."
+                said = shortly if shortly(got) != shortly(wanted) else repr  # in all digits, if four do not tell
+                return f"For {_said(case)} it gives {said(got)} and should give {said(wanted)}."
         return None
 
 

@@ -4,8 +4,8 @@ import html
 import re
 from dataclasses import dataclass
 
-from tlteach._answers import shortly
 from tlteach._exercises import exercises_of, lessons_with_exercises
+from tlteach._reading import shortly
 
 MIME = "application/vnd.tlteach.check+json"
 _SAID = {"passed": "Right.", "wrong": "Not right.", "open": "Not yet."}

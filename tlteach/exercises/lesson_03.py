@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from tlteach._answers import Number, Table, Unfit, Word, shortly
+from tlteach._answers import Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 from tlteach._functions import Function
+from tlteach._reading import Unfit, shortly
 from tlteach.finetune import Phase
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlteach._answers import Number, Table, Word
+from tlteach._answers import Count, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 from tlteach._functions import Function
 
@@ -27,6 +27,18 @@ def _way_alone(weight, source, rate, pull):
     return -rate * pull * (weight - source)
 
 
+def _without_pull(weight, source, rate, pull):
+    return weight - rate * (weight - source)
+
+
+def _shares_swapped(weight, source, rate, pull):
+    return source + rate * pull * (weight - source)
+
+
+def _twice(weight, source, rate, pull):
+    return weight - 2 * rate * pull * (weight - source)
+
+
 def _to_the_source(weight, source, rate, pull):
     return source - rate * pull * (weight - source)
 
@@ -40,7 +52,7 @@ _CASES = (
 _DO = {
     "stop earlier": ["early stopping", "stop"],
     "train longer": ["longer"],
-    "hold the source": ["hold", "pull"],
+    "hold the source": ["hold", "hold source", "pull", "source_pull", "L2-SP"],
     "keep it": ["keep", "nothing"],
 }
 _NEXT = {"A": "stop earlier", "B": "train longer", "C": "hold the source", "D": "keep it"}
@@ -61,11 +73,11 @@ _DESIGN = {
     "old probe": Word({"kept as it was": ["kept", "as it was"], "solved again": ["again", "anew"]}),
     "old task": Word(
         {
-            "pictures that nothing learned from": ["unseen pictures", "test pictures", "test"],
+            "pictures that nothing learned from": ["unseen pictures", "nothing learned from", "test pictures", "test"],
             "the pictures it was fine-tuned on": ["fine-tuned on", "training pictures", "training"],
         }
     ),
-    "seeds": Number(),
+    "seeds": Count(),
 }
 
 
@@ -92,14 +104,21 @@ EXERCISES = [
                 [240],
                 "So many labels are saved. The label saving is a ratio: as good as with how many *times* the labels?",
             ),
-            Mistake([0.06, 6], "That is the asymptote: the difference with the most labels."),
+            Mistake(
+                [0.06, 6, 0.1, 10],
+                "That is a difference in accuracy, read upwards. The label saving is read sideways, in labels.",
+                when=lambda n: min(abs(n - 0.06), abs(n - 0.1)) < 0.01 or n in (6, 10),
+            ),
+            Mistake(
+                [0.75, 75], "That is the share of the labels that is saved. How many *times* as many does scratch need?"
+            ),
             Mistake([0.25], "The other way round: scratch's labels, divided by those of the frozen backbone."),
             Mistake([1], "1 would mean no saving. Look for scratch's *last* accuracy in the other row."),
         ],
         otherwise="Which accuracy has scratch with 320 labels, and with how many does the frozen backbone have it?",
         hints=(
             "Go along a level line through the label curves, not along a vertical one.",
-            "Scratch ends at 0.70. The frozen backbone has 0.70 with 80 labels.",
+            "Scratch ends at 0.70, with 320 labels. In which row does the frozen backbone have 0.70?",
         ),
         note="Start and asymptote are read upwards, in points; a label saving is read sideways, in labels, and labels are what you pay for.",
     ),
@@ -145,6 +164,14 @@ EXERCISES = [
             Mistake([_decay], "That is weight decay: it draws to zero. Here the way is measured from the source."),
             Mistake([_away], "This goes *away* from the source. Mind the sign of the difference."),
             Mistake([_without_rate], "The share is `rate * pull`: with a lower rate the pull, too, is weaker."),
+            Mistake(
+                [_without_pull],
+                "Without `pull` every weight goes the same share of its way. The share is `rate * pull`.",
+            ),
+            Mistake(
+                [_shares_swapped], "The two shares are exchanged: with a pull of 0 the weight would be the source's."
+            ),
+            Mistake([_twice], "There is no factor of 2: the share of the way is `rate * pull` itself."),
             Mistake([_way_alone], "That is the step. Where does the weight stand after it?"),
             Mistake([_to_the_source], "Begin at the weight, not at the source."),
         ],
@@ -224,7 +251,7 @@ EXERCISES = [
         otherwise="Two ways that gained the same; what did each of them pay for it?",
         hints=(
             "A run that stands still forgets nothing. How do you keep it from winning?",
-            "The same gain on the target; the old head as it was; pictures that nothing learned from; three seeds or more.",
+            "Which probe belongs to the old *model*? Which pictures can surprise both? And one run is one run.",
         ),
         note="It is a price for a gain: draw what was forgotten over what was gained, and compare the curves.",
     ),

@@ -1,29 +1,29 @@
 """Checks of lesson 09, Choosing a source."""
 
-from tlteach._answers import Names, Number, Table, Word
+from tlteach._answers import Count, Names, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 
 _ASKED = {
     "NCE": [],
     "LEEP": [],
     "H-score": ["h score", "plain H-score"],
-    "shrunk H-score": ["shrunk h score", "shrunk"],
+    "shrunk H-score": ["shrunk h score", "shrunken H-score", "shrunk", "shrunken"],
     "LogME": ["log me"],
     "linear probe": ["probe"],
 }
 _DESIGN = {
-    "sources": Number(),
+    "sources": Count(),
     "truth": Word(
         {
-            "fine-tuned, test split": ["fine-tuned"],
+            "fine-tuned, test split": ["test split", "test"],
             "fine-tuned, validation split": ["validation split", "validation"],
             "linear probe, folds": ["linear probe", "folds"],
         }
     ),
     "report": Word(
         {
-            "correlation, interval and points lost": ["points lost", "all three"],
-            "correlation and interval": [],
+            "correlation, interval and points lost": ["correlation, interval, points lost", "points lost", "all three"],
+            "correlation and interval": ["correlation with interval", "correlation with its interval"],
             "correlation": ["correlation alone"],
         }
     ),
@@ -43,7 +43,7 @@ def _right_design(plan):
 EXERCISES = [
     Exercise(
         "09.1",
-        Number(0.002),
+        Number(0.002, "a mean of logarithms"),
         right=-0.2393,
         accepts=[-0.2393, -0.239, "-0.2393"],
         mistakes=[
@@ -53,6 +53,10 @@ EXERCISES = [
             Mistake(
                 [0.787, 0.7872], "That is the probability that LEEP is the logarithm of. Take `np.log`, or `tl.leep`."
             ),
+            Mistake(
+                [-0.4389, -0.439], "That row is picture 4's: rows are counted from 0, so picture 3 is `in_doubt[2]`."
+            ),
+            Mistake([-0.1039, -0.3452], "That is with logarithms to another base. LEEP takes natural ones, `np.log`."),
             Mistake([-0.957, -0.9571], "That is the sum over the four pictures. LEEP is the mean."),
         ],
         otherwise="Change picture 3's row to 0.5 and 0.5, and call `tl.leep` with the target's labels.",
@@ -73,9 +77,13 @@ EXERCISES = [
                 "That would be fair, as the features know nothing. With more features than pictures it is not so.",
                 when=lambda n: n == 0,
             ),
-            Mistake([0.003, 0.0031], "That is the shrunk one, which does as it should. What does the plain one say?"),
+            Mistake(
+                [0.29, 0.2897],
+                "That is the shrunk one, which is not so easily fooled. What does the plain one say?",
+                when=lambda n: abs(n - 0.29) < 0.005,
+            ),
             Mistake([4], "The most is one less than the number of classes: class means differ from their common mean."),
-            Mistake([50, 40], "The score counts neither features nor pictures. What is the most that it can be?"),
+            Mistake([50, 40, 39], "The score counts neither features nor pictures. What is the most that it can be?"),
             Mistake([1], "There are four classes. What is the most that it can be?"),
         ],
         otherwise="Call `tl.h_score(noise, labels)` and look.",
@@ -83,7 +91,7 @@ EXERCISES = [
             "With 50 features, 40 pictures can be told apart in any way one likes.",
             "Any labels fit, so the score is at its upper end: the number of classes less one.",
         ),
-        note="The most that there is, from nothing at all. Shrunk, it is about zero.",
+        note="The most that there is, from nothing at all. Shrunk, it is 0.29 of these 3.",
     ),
     Exercise(
         "09.3",
@@ -103,7 +111,7 @@ EXERCISES = [
             ),
             Mistake(
                 [["shrunk H-score", "LogME"]],
-                "Both do, and the oldest one too: 100 labels are enough for a classifier in folds.",
+                "And the oldest way of all? 100 labels are enough for a classifier in folds.",
                 when=lambda names: "linear probe" not in names,
             ),
             Mistake(
@@ -118,14 +126,25 @@ EXERCISES = [
     ),
     Exercise(
         "09.4",
-        Number(0.03),
+        Number(0.02, "a share of 1"),
         right=0.076,
-        accepts=[0.076, 0.0757, 0.08, "0.07"],
+        accepts=[0.076, 0.0757, 0.08, "0.07", "8 %", "about 0.08"],
         mistakes=[
             Mistake([0.5], "0.5 is the correlation that is asked about. How often does chance reach it?"),
-            Mistake([0.0, 0.001], "It happens. Count the shares of shuffled scores at 0.5 or above."),
+            Mistake([0.0, 0.001], "It happens. Of all shuffled orders, how many have 0.5 or more?"),
             Mistake(
-                [303, 300],
+                [0.05],
+                "0.05 is what people call rare. Was it counted? Draw a few thousand orders.",
+                when=lambda n: abs(n - 0.05) < 0.004,
+            ),
+            Mistake(
+                [0.0315, 0.03],
+                "That is about what the plain tau gives, where all places count alike. Take the *weighted* one.",
+                when=lambda n: 0.02 < n < 0.045,
+            ),
+            Mistake([0.55, 0.568], "Is that the best of ten scores? First the luck of a single one."),
+            Mistake(
+                [303, 322],
                 "That is how many of 4,000. Divide: a share is asked for.",
                 when=lambda n: n > 100,
             ),
@@ -134,7 +153,7 @@ EXERCISES = [
                 [0.15, 0.145], "Either direction was counted. A score that ranks the wrong way round helps nobody."
             ),
         ],
-        otherwise="`np.mean([...])` of `weightedtau(random.permutation(8), range(8)).statistic >= 0.5` over many draws.",
+        otherwise="Put eight in a random order many times, take the weighted tau of each order with the truth, and count.",
         hints=(
             "A score of pure chance puts the eight in a random order: `random.permutation(8)`.",
             "Draw 2,000 orders, take `weightedtau(order, range(8)).statistic` of each, and count.",
@@ -145,7 +164,7 @@ EXERCISES = [
         "09.5",
         Table(_DESIGN),
         right=_right_design,
-        accepts=[_plan(), _plan(30), [50, "fine-tuned", "points lost", "probe"]],
+        accepts=[_plan(), _plan(30), [50, "test split", "points lost", "probe"], _plan(range(20))],
         mistakes=[
             Mistake(
                 [_plan(3), _plan(8)],

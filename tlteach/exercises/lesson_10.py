@@ -1,8 +1,11 @@
 """Checks of lesson 10, Negative transfer."""
 
-import numpy as np
+from fractions import Fraction
 
-from tlteach._answers import Names, Number, Table, Word
+import numpy as np
+import pandas as pd
+
+from tlteach._answers import Count, Names, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 from tlteach._functions import Function
 
@@ -15,7 +18,7 @@ _ALIKE = {
     "first weights": ["weights", "initial weights"],
 }
 _SOURCES = {
-    "photographs": [],
+    "photographs": ["photos"],
     "shuffled": ["shuffled labels"],
     "other voices": ["voices"],
     "noise": [],
@@ -23,7 +26,7 @@ _SOURCES = {
 _DESIGN = {
     "beside it": Word(
         {
-            "same network, random weights": ["same network", "random weights", "random twin"],
+            "same network, random weights": ["same network", "random twin"],
             "small network, random weights": ["small network"],
             "nothing": [],
         }
@@ -31,12 +34,12 @@ _DESIGN = {
     "rate": Word({"tuned for each": ["each"], "tuned for the source": ["the source", "for the source"]}),
     "judged by": Word(
         {
-            "patients that were held out": ["held out"],
+            "patients that were held out": ["held out", "held-out patients"],
             "training accuracy": ["training"],
             "source's accuracy": ["source accuracy", "the source's accuracy"],
         }
     ),
-    "seeds": Number(),
+    "seeds": Count(),
 }
 _RISE = ([0.0, 0.5, 1.0], [0.04, 0.02, -0.02])
 _STEEP = ([0.0, 0.2, 0.4, 0.8], [0.10, 0.06, -0.03, -0.2])
@@ -61,6 +64,29 @@ def _middle(shares, gain):
     return (shares[i - 1] + shares[i]) / 2
 
 
+def _nearest(shares, gain):
+    return shares[int(np.abs(gain).argmin())]
+
+
+def _unordered(shares, gain):
+    return float(np.interp(0, gain, shares))
+
+
+def _exchanged(shares, gain):
+    i = next(i for i, each in enumerate(gain) if each < 0)
+    return shares[i] - (shares[i] - shares[i - 1]) * gain[i - 1] / (gain[i - 1] - gain[i])
+
+
+def _fitted(shares, gain):
+    slope, height = np.polyfit(shares, gain, 1)
+    return -height / slope
+
+
+def _needs_arrays(shares, gain):
+    i = (gain < 0).argmax()
+    return [round(shares[i] - gain[i] * (shares[i] - shares[i - 1]) / (gain[i] - gain[i - 1]), 4)]
+
+
 def _by_ends(shares, gain):
     return shares[0] + (shares[-1] - shares[0]) * gain[0] / (gain[0] - gain[-1])
 
@@ -78,7 +104,7 @@ EXERCISES = [
         "10.1",
         Number(0.005, "a share of 1"),
         right=0.75,
-        accepts=[0.75, "0.75", 3 / 4],
+        accepts=[0.75, "0.75", 3 / 4, "75 %", "480 of 640", Fraction(3, 4)],
         mistakes=[
             Mistake(
                 [0.675, 0.67, 0.68],
@@ -151,7 +177,12 @@ EXERCISES = [
         "10.3",
         Names(_SOURCES),
         right=["photographs", "noise"],
-        accepts=[["photographs", "noise"], "noise, photographs", {"noise", "photographs"}],
+        accepts=[
+            ["photographs", "noise"],
+            "noise, photographs",
+            {"noise", "photographs"},
+            pd.DataFrame({"high": [-0.08, -0.02]}, index=["photographs", "noise"]),
+        ],
         mistakes=[
             Mistake(
                 [["photographs"]],
@@ -178,10 +209,11 @@ EXERCISES = [
     ),
     Exercise(
         "10.4",
-        Function((_RISE, _STEEP, ([0.0, 1.0], [0.01, -0.03]))),
+        Function((_RISE, _STEEP, ([0.0, 1.0], [0.01, -0.03])), tolerance=5e-4),
         right=_turns,
         accepts=[
             _turns,
+            _needs_arrays,
             lambda shares, gain: float(np.interp(0, np.array(gain)[::-1], np.array(shares)[::-1])),
             lambda s, g: min(
                 s[i] + (s[i + 1] - s[i]) * g[i] / (g[i] - g[i + 1]) for i in range(len(s) - 1) if g[i] > 0 > g[i + 1]
@@ -201,14 +233,21 @@ EXERCISES = [
                 "The middle between the two is right only if both are as far from zero. Which is nearer?",
             ),
             Mistake(
-                [_by_ends],
-                "You drew one line from the first share to the last. Take the two neighbours between which the sign changes.",
+                [_nearest], "That is the share whose gain is nearest to zero. The line crosses zero between two shares."
+            ),
+            Mistake([_unordered], "`np.interp` wants its second argument to rise; the gains fall."),
+            Mistake(
+                [_exchanged], "You went the right way from the wrong end: the crossing lies nearer to the smaller gain."
+            ),
+            Mistake(
+                [_by_ends, _fitted],
+                "You drew one line for all shares. Take the two neighbours between which the sign changes.",
             ),
         ],
         otherwise="Find the two neighbours with zero between them, and go the right part of the way.",
         hints=(
             "From a gain of 0.06 down to -0.03: two thirds of the way are above zero.",
-            "`np.interp(0, gain[::-1], shares[::-1])`: its second argument must rise.",
+            "By hand, or by `np.interp(0, ?, ?)`: of its two lists the first must rise.",
         ),
         note="A crossing read off between two settings is a guess with a spread of its own: each seed has another.",
     ),
@@ -229,7 +268,7 @@ EXERCISES = [
             ),
             Mistake(
                 [_plan(beside="nothing")],
-                "Without a bar 78 % is a number and no answer.",
+                "Without a bar an accuracy is a number and no answer.",
                 when=lambda p: p["beside it"] == "nothing",
             ),
             Mistake(
@@ -256,7 +295,7 @@ EXERCISES = [
         otherwise="Only the past may differ, and those who judge must be new to both.",
         hints=(
             "What would be left if the source had learned nothing?",
-            "The same network at random, a rate for each, patients held out, five seeds.",
+            "Whoever stands beside it gets the same chances. And who can tell whether it will help the *next* patients?",
         ),
         note="If it is below the bar now, it is the source; and the remedies can be measured in the same frame.",
     ),

@@ -1,7 +1,8 @@
 """Checks of lesson 11, Domain shift and adaptation."""
 
-from tlteach._answers import Number, Row, Table, Word
+from tlteach._answers import Count, Number, Row, Table, Word
 from tlteach._exercises import Exercise, Mistake
+from tlteach.adapt import BatchNormStatistics, FewLabels, SelfTraining
 
 _REMEDIES = {
     "nothing": ["none", "no remedy", "leave it"],
@@ -33,7 +34,7 @@ _DESIGN = {
             "the accuracy on A": ["accuracy on a"],
         }
     ),
-    "draws": Number(),
+    "draws": Count(),
 }
 
 
@@ -57,14 +58,14 @@ EXERCISES = [
         "11.1",
         Number(0.006, "share of pairs"),
         right=11 / 16,
-        accepts=[0.6875, "11/16", 0.69],
+        accepts=[0.6875, "11/16", 0.69, "11 of 16", "68.75 %"],
         mistakes=[
             Mistake([5 / 16, 0.31], "Those are the pairs in which the *source* is higher. Count the others."),
             Mistake([11], "11 pairs, right. Of how many? The AUC is a share."),
             Mistake([16], "There are 16 pairs. In how many of them does the target score higher?"),
             Mistake(
                 [0.75],
-                "That is a share of right answers at some threshold. The AUC has no threshold: it counts pairs.",
+                "0.75 are on the right side of 0.5, and the AUC has no threshold. If you counted pairs, look at them again.",
             ),
             Mistake(
                 [0.5],
@@ -82,7 +83,7 @@ EXERCISES = [
         "11.2",
         Row(4, 0.01),
         right=[10, 14, 16, 20],
-        accepts=[[10, 14, 16, 20], (10.0, 14.0, 16.0, 20.0), "10, 14, 16, 20"],
+        accepts=[[10, 14, 16, 20], (10.0, 14.0, 16.0, 20.0), "10, 14, 16, 20", "[10. 14. 16. 20.]"],
         mistakes=[
             Mistake(
                 [[12.5, 14.5, 15.5, 17.5]],
@@ -97,18 +98,39 @@ EXERCISES = [
                 "Stretched about 0, so the mean was stretched as well. Take the source's mean off first.",
             ),
             Mistake(
-                [[12.5, 16.5, 18.5, 22.5]],
+                [[15, 19, 21, 25]],
                 "Stretched, and the target's mean added without taking the source's off.",
+            ),
+            Mistake(
+                [[12.5, 16.5, 18.5, 22.5]],
+                "Stretched about 0, then moved by the difference of the means: but the stretching had moved the mean.",
+            ),
+            Mistake(
+                [[5, 13, 17, 25]],
+                "Stretched by the ratio of the *variances*. Four times the variance is how many deviations?",
+            ),
+            Mistake([[13.75, 14.75, 15.25, 16.25]], "Pressed together, not stretched: the ratio is upside down."),
+            Mistake(
+                [[-1.387, -0.277, 0.277, 1.387]],
+                "These have mean 0 and deviation 1. The target has others: go on to them.",
+            ),
+            Mistake(
+                [[5.986, 13.197, 16.803, 24.014]],
+                "Multiplied by the target's deviation, and the source's own is still in it.",
+            ),
+            Mistake(
+                [[10.67, 14.134, 15.866, 19.33]],
+                "Two kinds of deviation: `ddof=1`, as pandas has it, and NumPy's. Take the same for both.",
             ),
             Mistake(
                 [[0, 2, 3, 5]],
                 "That is the source as it was. It is the source that is moved to where the target is.",
             ),
         ],
-        otherwise="Take the source's mean off, divide by its deviation, multiply by the target's, add the target's mean.",
+        otherwise="Compute the mean and the deviation of yours: are they the target's, and are the rows in their order?",
         hints=(
             "With one feature the covariance is the variance, and its root the deviation.",
-            "`(x - x.mean()) / x.std() * target.std() + target.mean()`",
+            "What is stretched are the distances from the mean. What becomes of the mean itself?",
         ),
         note="That is CORAL with one feature. With many, the roots of the covariances take the deviations' place.",
     ),
@@ -116,12 +138,17 @@ EXERCISES = [
         "11.3",
         Number(0.01, "units"),
         right=-1.6,
-        accepts=[-1.6, "-1.6", -1.6000000000000001],
+        accepts=[-1.6, "-1.6", -1.6000000000000001, "minus 1.6", "-8/5"],
         mistakes=[
             Mistake([0], "The pictures are the same, but the means are not: nine in ten are cats now."),
             Mistake([0.4], "That is the target's mean. By how much is the source moved to get there?"),
             Mistake([2], "That is the source's mean. By how much is it moved to reach the target's?"),
-            Mistake([1.6], "By so much, in the other direction: the mean goes *down* to where the cats are."),
+            Mistake([1.6], "By so much. Now the sign: a minus is towards the cats. Which way does the mean go?"),
+            Mistake(
+                [-0.4],
+                "By so much the *share* of the dogs changes. What is the mean of the feature, where a dog stands at 4?",
+            ),
+            Mistake([-0.8], "That is in deviations of the source. The feature's own units are asked for."),
             Mistake([-2], "That would put the mean on the cats. One in ten of the target is still a dog."),
         ],
         otherwise="Compute both means from the shares, then the target's less the source's.",
@@ -138,6 +165,7 @@ EXERCISES = [
         accepts=[
             _which(),
             _which(rare_disease="none", night_shift="batchnorm"),
+            _which(night_shift=BatchNormStatistics, slow_drift=SelfTraining(), money_for_40_labels=FewLabels),
             ["batch norm", "nothing", "self training", "few labels"],
         ],
         mistakes=[
@@ -181,6 +209,7 @@ EXERCISES = [
         accepts=[
             _plan(),
             _plan("half of the patients", "other patients", 20),
+            _plan("half of B’s patients", "Bs other patients", range(5)),
             ["half of B's patients", "B's other patients", "some labels", 10],
         ],
         mistakes=[

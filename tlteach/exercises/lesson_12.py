@@ -1,13 +1,15 @@
 """Checks of lesson 12, Bias."""
 
-from tlteach._answers import Names, Number, Table, Word
+import pandas as pd
+
+from tlteach._answers import Count, Names, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 
 _COLUMNS = {name: [] for name in ("background", "pose", "fur", "light", "occluded", "style", "place")}
 _REMEDIES = {
     "weights": ["weighted", "group_weights"],
     "balanced rows": ["balanced_rows"],
-    "a few new": ["new pictures", "a few new pictures"],
+    "a few new": ["few new", "new pictures", "a few new pictures"],
 }
 _DESIGN = {
     "test": Word(
@@ -19,7 +21,7 @@ _DESIGN = {
     ),
     "unit": Word(("patient", "slice")),
     "report": Word({"worst group with its interval": ["worst group"], "average": ["mean"]}),
-    "draws": Number(),
+    "draws": Count(),
 }
 
 
@@ -34,14 +36,17 @@ def _right_design(plan):
 EXERCISES = [
     Exercise(
         "12.1",
-        Number(0.006, "as a share of 1"),
+        Number(0.0045, "a share of 1"),
         right=0.934,
-        accepts=[0.934, 0.93, "0.934", 0.96 * 0.96 + 0.04 * 0.31],
+        accepts=[0.934, 0.93, "93.4 %", "0.934", 0.96 * 0.96 + 0.04 * 0.31],
         mistakes=[
             Mistake([0.635, 0.64], "That counts both kinds alike. In this test set 96 of 100 pictures are at home."),
             Mistake([0.96], "That is the accuracy of those at home alone. Four in a hundred are not."),
             Mistake([0.31], "That is the accuracy of those who are not at home: the number that the average hides."),
             Mistake([0.336], "The other way round: 96 of 100 are at home, and there 0.96 are right."),
+            Mistake([0.0124], "That is what the strays add. Those at home add far more."),
+            Mistake([0.066], "That is the share of *wrong* answers. The accuracy is asked for."),
+            Mistake([0.65], "That is the gap between the two. Which number does the average of all pictures give?"),
             Mistake([0.9216], "And those who are not at home add something too: 0.04 of all, with 0.31 right."),
         ],
         otherwise="Weight each accuracy with its share of the pictures, and add.",
@@ -59,6 +64,7 @@ EXERCISES = [
             ),
             Mistake([0.053, 1 / 19], "The other way round: the rare pictures count more, not less."),
             Mistake([20], "One in twenty is rare; how many of the others come to one rare one?"),
+            Mistake([162], "So many *more* are at home. How many *times* as many?"),
             Mistake([9, 171], "That is how many pictures a group has. How many times as many has the larger one?"),
             Mistake([0.526, 0.53], "That is the weight of a common picture. Divide that of a rare one by it."),
         ],
@@ -70,7 +76,12 @@ EXERCISES = [
         "12.3",
         Names(_COLUMNS),
         right=["background", "place"],
-        accepts=[["background", "place"], ("place", "background"), "background, place"],
+        accepts=[
+            ["background", "place"],
+            ("place", "background"),
+            "backgrounds, places",
+            pd.Series({"background": 0.45, "place": 0.45}),
+        ],
         mistakes=[
             Mistake(
                 [["place"]],
@@ -131,7 +142,7 @@ EXERCISES = [
         accepts=[
             _plan(),
             _plan("both scanners", "patient", "worst group", 5),
-            ["both scanners", "patient", "worst group with its interval", 20],
+            ["both scanners", "patients", "worst group with its interval", range(20)],
         ],
         mistakes=[
             Mistake(
@@ -163,7 +174,7 @@ EXERCISES = [
         otherwise="Each class from each scanner; count what is independent; report what an average hides.",
         hints=(
             "What would a model do that knows the scanner alone? Your test must notice.",
-            "All four combinations, counted by patient, the worst of them named.",
+            "Two slices of one patient: are they two answers? And what does an average hide?",
         ),
         note="Such a test costs a day at the other clinic. It is cheaper than finding out in use.",
     ),

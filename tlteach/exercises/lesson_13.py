@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from tlteach._answers import Names, Number, Table, Word
+from tlteach._answers import Count, Names, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 from tlteach._functions import Function
 
 _TRAPS = {
     "input range": ["range"],
-    "rate too high": ["too high", "learning rate", "learning rate too high"],
+    "rate too high": ["too high", "high rate", "learning rate", "learning rate too high"],
     "frozen backbone": ["frozen", "backbone frozen"],
     "other order of classes": ["order", "order of the classes", "other order"],
     "copies across splits": ["copies", "duplicates", "duplicates across splits"],
@@ -35,6 +35,10 @@ _CASES = (
     (_ROWS[:4], np.concatenate([_ROWS[3:], _ROWS[3:4]])),  # once in train, twice in test
     (_ROWS[:4], _ROWS[:4, ::-1]),  # the same numbers, mirrored
     (_ROWS[::-1], _ROWS),
+    (
+        _ROWS[:2],
+        np.array([[0.0, 3], [2, 3], [2.5, 3], [2.5, 3.5], [1, 4], [4, 1]]),
+    ),  # numbers, places and sums agree, one row does
 )
 
 
@@ -64,6 +68,26 @@ def _by_number(train, test):
     return int(np.isin(test, train).sum())
 
 
+def _by_numbers(train, test):
+    return int(np.isin(test, train).all(1).sum())
+
+
+def _by_any(train, test):
+    return sum(row in train for row in test)
+
+
+def _by_pairs(train, test):
+    return sum(np.array_equal(a, b) for a in train for b in test)
+
+
+def _by_first(train, test):
+    return int(np.isin(test[:, 0], train[:, 0]).sum())
+
+
+def _where(train, test):
+    return [i for i, row in enumerate(test) if any(np.array_equal(row, other) for other in train)]
+
+
 _STEPS = ("train the head", "trainable = True", "freeze BatchNorm", "compile", "fit")
 _ORDER = Names(
     {
@@ -82,10 +106,10 @@ def _comes_after(first, second):
 
 
 _DESIGN = {
-    "differs": Word({"channel order": ["order"], "channel order and rate": ["order and rate"]}),
+    "differs": Word({"channel order": ["order"], "channel order and rate": ["order and rate", "rate"]}),
     "asked": Word({"pictures in both orders": ["both orders", "both"], "pictures in its own order": ["own order"]}),
     "compare on": Word({"validation": ["val"], "test": [], "training": ["train"]}),
-    "seeds": Number(),
+    "seeds": Count(),
 }
 
 
@@ -102,7 +126,7 @@ EXERCISES = [
         "13.1",
         Number(0.5),
         right=255,
-        accepts=[255, "255", 255.0],
+        accepts=[255, "255", 255.0, "x 255"],
         mistakes=[
             Mistake([1], "Then they stay in 0..1, the trap of room 1."),
             Mistake(
@@ -128,13 +152,30 @@ EXERCISES = [
         accepts=[
             _SYMPTOMS,
             ["order", "too high", "imbalance", "duplicates", "frozen"],
+            {trap: letter for letter, trap in _SYMPTOMS.items()},
+            list(_SYMPTOMS.items()),
             {"A": "Other order", "B": "learning rate", "C": "rare", "D": "copies", "E": "backbone frozen"},
         ],
         mistakes=[
             Mistake(
                 [_told(A="input range"), _told(A="rate too high")],
                 "A: those end at a coin, 0.5. To be *far below* one needs a network that knows the answer. What did it get wrong then?",
-                when=lambda t: t["A"] != "other order of classes",
+                when=lambda t: t["A"] in ("input range", "rate too high"),
+            ),
+            Mistake(
+                [_told(A="copies across splits")],
+                "A: copies make validation look *better* than it is. Here it is far worse than a coin.",
+                when=lambda t: t["A"] == "copies across splits",
+            ),
+            Mistake(
+                [_told(A="rare class")],
+                "A: its two classes are balanced, so none is rare.",
+                when=lambda t: t["A"] == "rare class",
+            ),
+            Mistake(
+                [_told(A="frozen backbone")],
+                "A: with a frozen backbone a head may learn little. It takes knowledge to be wrong so often.",
+                when=lambda t: t["A"] == "frozen backbone",
             ),
             Mistake(
                 [_told(B="input range")],
@@ -179,19 +220,29 @@ EXERCISES = [
                 "You count rows of *train* that stand in test. Asked are test rows, as each is one wrong measurement.",
             ),
             Mistake([_different], "A set counts equal rows once. A test row that is there twice is measured twice."),
-            Mistake([_by_sum], "Other rows may have the same sum, a mirrored one for instance. Compare every number."),
+            Mistake(
+                [_by_any],
+                "`row in train` on arrays is true if *any* number of the row fits in its column. All must fit, in one row.",
+            ),
+            Mistake([_by_pairs], "A test row that stands in train twice is still one test row, and counts once."),
+            Mistake([_by_first], "The first number alone does not tell a row. Compare every number."),
+            Mistake([_where], "Those are the places of the rows. How many are they?"),
+            Mistake(
+                [_by_sum], "Other rows may have the same sum, a mirrored one for instance. Compare number by number."
+            ),
             Mistake(
                 [_by_place],
                 "That compares the first with the first, the second with the second. A copy may stand anywhere in train.",
             ),
             Mistake(
-                [_by_number], "`isin` asks of single numbers. A row is the same only if all its numbers are, in order."
+                [_by_number, _by_numbers],
+                "`isin` asks of single numbers. A row is the same only if all its numbers are, in order.",
             ),
         ],
         otherwise="For each row of test: is a row of train equal to it, number by number? Count those.",
         hints=(
             "Something that can stand in a set tells a row: `row.tobytes()`.",
-            "`known = {row.tobytes() for row in train}`, then count the test rows that are in it.",
+            "Put what tells the rows of train into a set. Then ask of each test row whether it is in there.",
         ),
         note="This is what `check_recipe` does first. For mirrored and nearly equal pictures one has to look at how they look.",
     ),
@@ -199,8 +250,20 @@ EXERCISES = [
         "13.4",
         _ORDER,
         right=_STEPS,
-        accepts=[list(_STEPS), _STEPS, "head, unfreeze, batchnorm, compile, fit"],
+        accepts=[
+            list(_STEPS),
+            _STEPS,
+            "head, unfreeze, batchnorm, compile, fit",
+            " -> ".join(_STEPS),
+            dict(enumerate(_STEPS, 1)),
+            {step: _STEPS.index(step) for step in sorted(_STEPS)},
+        ],
         mistakes=[
+            Mistake(
+                [["compile", *_STEPS]],
+                "Each step once. To train the head takes a `compile` and a `fit` of its own: they are in that step.",
+                when=lambda steps: len(set(steps)) < len(steps),
+            ),
             Mistake(
                 [["train the head", "compile", "trainable = True", "freeze BatchNorm", "fit"]],
                 "`compile` comes before a flag is changed: room 4. It must be the last thing before `fit`.",
@@ -227,7 +290,7 @@ EXERCISES = [
                 when=_comes_after("compile", "fit"),
             ),
         ],
-        otherwise="Five steps: the head first, then the two flags, then `compile`, then `fit`.",
+        otherwise="Five steps, each once, so that none undoes another or comes too late.",
         hints=(
             "Which step undoes another if it comes later?",
             "Everything about `trainable` before `compile`; BatchNorm after the backbone.",
@@ -242,7 +305,7 @@ EXERCISES = [
         mistakes=[
             Mistake(
                 [_plan(differs="channel order and rate")],
-                "Two things would differ, and you could not tell which one did it.",
+                "Room 2 is about the channel order alone. If the rate differs too, you cannot tell which one did it.",
                 when=lambda p: p["differs"] != "channel order",
             ),
             Mistake(
@@ -252,7 +315,7 @@ EXERCISES = [
             ),
             Mistake(
                 [_plan(on="test")],
-                "Whoever decides on the test has used it up. Decide on validation.",
+                "The test is kept for the last word on one model. Where are two arms compared before that?",
                 when=lambda p: p["compare on"] == "test",
             ),
             Mistake(
