@@ -265,7 +265,85 @@ def grey_pictures_doubly_scaled():
     return model, {"train": (x, Y_TRAIN)}
 
 
+class WithoutTraining(keras.Model):
+    """A `call` as short as it can be."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.drop = small_network(layers.Dense(8)), layers.Dropout(0.9)
+        self.head = layers.Dense(2, activation="softmax")
+
+    def call(self, x):
+        return self.head(self.drop(self.body(x)))
+
+
+def dropout_that_never_drops():
+    model = WithoutTraining()
+    model(X_TRAIN[:4])
+    model.compile(optimizers.SGD(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model, {"train": (X_TRAIN, Y_TRAIN)}
+
+
+class Tuned(keras.Model):
+    """A backbone in a subclass; whether its statistics move is decided in `call`."""
+
+    def __init__(self, still):
+        super().__init__()
+        self.still, self.base, self.head = still, mobilenet(pooling="avg"), layers.Dense(2, activation="softmax")
+
+    def call(self, x, training=False):
+        return self.head(self.base(applications.mobilenet.preprocess_input(x), training=training and not self.still))
+
+
+def tuned(still):
+    model = Tuned(still)
+    model(X_TRAIN[:4])
+    model.compile(optimizers.Adam(1e-5), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model, {"train": (X_TRAIN, Y_TRAIN), "fine_tuning": True}
+
+
+def subclass_with_moving_statistics():
+    return tuned(still=False)
+
+
+def take_and_skip_after_a_shuffle():
+    every = as_tf(PICTURES, LABELS, shuffle=False).shuffle(56, seed=4)
+    parts = {"train": every.skip(24), "val": every.take(12), "test": every.skip(12).take(12)}
+    return small_network(), {name: part.batch(8) for name, part in parts.items()}
+
+
+def names_for_labels():
+    return small_network(), {"train": (X_TRAIN, np.array(["cat", "dog"])[Y_TRAIN])}
+
+
+def pixels_and_a_network_without_its_rescaling():
+    base = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(4, 3, name="stem_conv"), layers.BatchNormalization()])
+    base.add(layers.Conv2D(4, 3, name="block1a_project_conv"))
+    base.trainable = False
+    model = keras.Sequential([keras.Input(SHAPE), base, layers.GlobalAveragePooling2D(), layers.Dense(2)])
+    model.compile("adam", losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    return model, {"train": (X_TRAIN, Y_TRAIN)}
+
+
+def weighted(weights):
+    """Ten rows to one, a weight each, and a metric that counts by it."""
+    rows = np.r_[np.flatnonzero(LABELS == 1)[:3], np.flatnonzero(LABELS == 0)]
+    model = small_network()
+    model.compile("adam", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+    return model, {"train": (PICTURES[rows], LABELS[rows], np.asarray(weights, "float32")[LABELS[rows]])}
+
+
+def weights_that_change_nothing():
+    return weighted([1.0, 1.0])
+
+
 FAULTY = {
+    dropout_that_never_drops: "asleep in fit",
+    subclass_with_moving_statistics: "BatchNorm moves",
+    take_and_skip_after_a_shuffle: "test data in training",
+    names_for_labels: "labels and loss",
+    pixels_and_a_network_without_its_rescaling: "input range",
+    weights_that_change_nothing: "imbalance with plain accuracy",
     sequential_with_a_scaled_generator: "input range",
     preprocess_of_another_network: "input range",
     subclass_that_divides: "input range",
@@ -377,7 +455,27 @@ def a_subclass_that_asks_whether_it_trains():
     return model, {"train": (X_TRAIN, Y_TRAIN)}
 
 
+def subclass_with_still_statistics():
+    return tuned(still=True)
+
+
+def weights_that_make_classes_even():
+    return weighted([0.1, 1.0])
+
+
+def weights_in_batches():
+    model, given = weighted([0.1, 1.0])
+    return model, {"train": as_tf(*given["train"][:2], shuffle=False).batch(8).map(_with_weights)}
+
+
+def _with_weights(x, y):
+    return x, y, 0.1 + 0.9 * keras.ops.cast(y, "float32")
+
+
 SOUND = [
+    subclass_with_still_statistics,
+    weights_that_make_classes_even,
+    weights_in_batches,
     raw_pixels_before_a_network_that_rescales,
     flat_network_with_still_statistics,
     generators_of_which_one_augments,
@@ -434,3 +532,44 @@ def test_a_strangers_sound_recipe_raises_no_alarm(make, tmp_path):
     found = checked(make, tmp_path)
     assert found.empty, tl.describe_findings(found)
     assert not [why for why in found.attrs["not_checked"].values() if "Error" in why]
+
+
+def test_fit_lets_a_layer_sleep_where_call_has_no_training():
+    model, given = dropout_that_never_drops()
+    model.compile(optimizers.SGD(0.0), "sparse_categorical_crossentropy")
+    x, y = given["train"]
+    measured = model.evaluate(x, y, batch_size=40, verbose=0, return_dict=True)["loss"]
+    assert model.fit(x, y, batch_size=40, verbose=0).history["loss"] == pytest.approx([measured], rel=1e-5)
+
+
+def test_a_subclass_is_tried_itself_and_is_as_before():
+    model, given = subclass_with_moving_statistics()
+    before = [keras.ops.convert_to_numpy(v).copy() for v in model.variables]
+    found = tl.check_recipe(model, given["train"], fine_tuning=True).set_index("trap")
+    assert "of the backbone move in fit (one batch: by up to" in found["evidence"]["BatchNorm moves"]
+    after = [keras.ops.convert_to_numpy(v) for v in model.variables]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_split_that_is_drawn_anew_is_no_augmentation():
+    model, _ = take_and_skip_after_a_shuffle()
+    found = checked(take_and_skip_after_a_shuffle, None)
+    assert set(found["trap"]) == {"test data in training", "duplicates across splits"}
+    assert all("drawn anew at each reading" in each for each in found["evidence"])
+    assert all("reshuffle_each_iteration=False" in each for each in found["mend"])
+    every = as_tf(PICTURES, LABELS, shuffle=False).shuffle(56, seed=0, reshuffle_each_iteration=False)
+    mended = {"val": every.take(12).batch(8), "test": every.skip(12).take(12).batch(8)}
+    assert tl.check_recipe(model, every.skip(24).batch(8), **mended).empty
+
+
+def test_the_colours_of_more_pictures_than_are_run_tell_their_order():
+    rng = np.random.default_rng(0)
+    warm = np.array([20.0, 0, 0]) + rng.normal(0, 12, (60, 3)) * [1, 0, 1]
+    x = applications.mobilenet.preprocess_input(np.clip(0.5 * PICTURES + 60 + warm[:, None, None], 0, 255))
+    sampled = warm[np.linspace(0, 59, 16).round().astype(int)]
+    base = mobilenet()
+    base.trainable = False
+    model = keras.Sequential([keras.Input(SHAPE), base, layers.GlobalAveragePooling2D(), layers.Dense(2)])
+    found = tl.check_recipe(model, (x[..., ::-1].copy(), LABELS))
+    assert list(found["trap"]) == ["channel order"] and list(found["severity"]) == ["hint"]
+    assert len(sampled) == 16 and tl.check_recipe(model, (x, LABELS)).empty

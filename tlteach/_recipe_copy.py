@@ -6,9 +6,13 @@ import keras
 
 
 @contextlib.contextmanager
-def unmoved(model):
-    """Put back what moves when a model is run: statistics, if `training=True` is written into it, and seeds."""
-    moving = [v for v in model.non_trainable_variables if len(v.shape) < 2]  # no kernel moves by itself
+def unmoved(model, *, every=False):
+    """Put back what moves when a model is run: statistics, if `training=True` is written into it, and seeds.
+
+    In inference no kernel moves by itself. A run as in `fit` may move any weight that is not trained (`every`), such
+    as the vectors of `SpectralNormalization`.
+    """
+    moving = [v for v in model.non_trainable_variables if every or len(v.shape) < 2]
     before = [keras.ops.convert_to_numpy(v).copy() for v in moving]
     try:
         yield

@@ -15,6 +15,8 @@ from tlteach._recipe_reading import ROWS, Part, first, hashes_of
 _CONTENT = 16  # numbers in a row from which equal rows are no chance
 _NEAR_SHARE = 0.02  # of a part's pictures: fewer alike ones are left to `check_leakage`
 _RANDOM = re.compile(r"Stateless(Random|Truncated|Multinomial)|Random(Uniform|StandardNormal|Gamma|Poisson)|Truncated")
+_SPLIT = "x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y)  # before anything else"
+_DRAWN_ONCE = "rows = rows.shuffle(n, seed=0, reshuffle_each_iteration=False)  # before take() and skip()"
 _KEPT = re.compile(r"Cache|Snapshot|Save")
 
 
@@ -64,7 +66,7 @@ def duplicates(case):
         shared, total = _shared(one, other)
         if shared and not _is_test_in(one, other) and not _is_val_test(one, other, shared, total):
             evidence = f"{shared} of {total} rows of {other.name} stand in {one.name} too"
-            yield Finding("error", evidence, _without(one, other))
+            yield _by_cause(case, other, evidence, _without(one, other))
         elif not shared and (turned := _mirrored(one, other)):
             evidence = f"{turned} pictures of {other.name} are the mirror image of one of {one.name}"
             yield Finding("error", evidence, "split first; then augment train alone")
@@ -95,7 +97,7 @@ def test_in_train(case):
         shared, total = _shared(case.train, case.parts["test"])
         if shared:
             evidence = f"{shared} of {total} test rows stand in train"
-            yield Finding("error", evidence, "train, test = train_test_split(x, stratify=y)  # before anything else")
+            yield _by_cause(case, case.parts["test"], evidence, _SPLIT)
 
 
 def test_as_validation(case):
@@ -116,7 +118,26 @@ def _shared(one, other):
     if not _tells(one) or not _tells(other):
         return 0, len(other.hashes)
     known = set(one.hashes)
-    return sum(each in known and not _is_blank(other, i) for i, each in enumerate(other.hashes)), len(other.hashes)
+    shared = sum(each in known and not _is_blank(other, i) for i, each in enumerate(other.hashes))
+    return shared or len(known & _new(other)), len(other.hashes)
+
+
+def _new(part):
+    """What a second reading brings that the first did not."""
+    return set(part.again or []) - set(part.hashes)
+
+
+def _by_cause(case, part, evidence, mend):
+    if _is_drawn_anew(case, part):
+        return Finding("error", f"{evidence}; the split is drawn anew at each reading", _DRAWN_ONCE)
+    return Finding("error", evidence, mend)
+
+
+def _is_drawn_anew(case, part):
+    """Whether what a second reading brings stands in other parts, as if `shuffle` came before `take` and `skip`."""
+    new = _new(part)
+    others = {each for other in case.parts.values() if other is not part for each in [*other.hashes, *_new(other)]}
+    return bool(new) and len(new & others) >= len(new) / 4  # augmented ones stand nowhere else
 
 
 def _tells(part):
@@ -144,7 +165,8 @@ def _is_val_test(one, other, shared, total):
 
 def _without(one, other):
     seen = f"seen = {{row.tobytes() for row in x_{one.name}}}"
-    return f"{seen}\nkeep = [row.tobytes() not in seen for row in x_{other.name}]"
+    keep = f"keep = [row.tobytes() not in seen for row in x_{other.name}]"
+    return f"{seen}\n{keep}\nx_{other.name}, y_{other.name} = x_{other.name}[keep], y_{other.name}[keep]"
 
 
 def _mirrored(one, other):
@@ -172,7 +194,7 @@ def augmented_validation(case):
     Source: keras-preprocessing's generators, one of which often serves both training and validation.
     """
     for part in (case.parts.get("val"), case.parts.get("test")):
-        if part is None or part.again is None:
+        if part is None or part.again is None or _is_drawn_anew(case, part):
             continue
         one, two = set(part.hashes), set(part.again)
         differs = one != two if part.complete else not one & two

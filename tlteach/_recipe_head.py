@@ -162,6 +162,9 @@ def labels_and_loss(case):
     if facts is None:
         return
     loss, _, units, labels = facts
+    if isinstance(texts := case.train.y.reshape(-1)[0], (str, bytes)) and loss.kind in _OF_CLASSES:
+        mend = "y = np.array([classes.index(each) for each in y])  # classes = sorted(set(y_train)), for each part"
+        yield Finding("error", f"labels are texts, such as {texts!r}, and {loss.name} takes numbers", mend)
     form = f"labels have shape {('n', *case.train.y.shape[1:])}, the model gives {units} and the loss is {loss.name}"
     if labels in ("one-hot", "multi-hot") and loss.kind == "sparse" and case.subject.outputs.ndim == 2:
         yield Finding("error", form.replace("('n', ", "(n, "), "loss='categorical_crossentropy'")
@@ -279,7 +282,8 @@ def plain_accuracy(case):
     y, names = as_index(case.train.y), _metrics(case.subject.model)
     if y is None or not len(y) or not names or not all("acc" in name and "balanced" not in name for name in names):
         return
-    counts = np.bincount(y)
+    weights = case.train.weights
+    counts = np.bincount(y, weights=weights if _counts_weights(case.subject.model, weights, y) else None)
     counts = counts[counts > 0]
     share, times = counts.max() / counts.sum(), counts.max() / counts.min()
     if len(counts) > 1 and (share >= _COMMON or (times >= _RARE and share >= 2 / len(counts))):
@@ -288,6 +292,12 @@ def plain_accuracy(case):
         )
         metric = "keras.metrics.AUC()" if len(counts) == 2 else "keras.metrics.F1Score(average='macro')"
         yield Finding("warning", evidence, f"metrics=['accuracy', {metric}]; fit(..., class_weight=...)")
+
+
+def _counts_weights(model, weights, y):
+    """Whether the metrics count each row by its weight: a rare class can then be worth as much as a common one."""
+    told = getattr(getattr(model, "_compile_metrics", None), "_user_weighted_metrics", None)
+    return bool(keras.tree.flatten(told)) and weights is not None and weights.shape == y.shape
 
 
 def _metrics(model):

@@ -31,6 +31,9 @@ _MODULES = {
     "NASNet": "nasnet",
     "Xception": "xception",
 }
+_RAW = 20.0  # no published network takes so wide a range, but those that take pixels or caffe's
+_COLOURED = 64  # rows whose colours are looked at: of sixteen photographs some are always blue
+_ORDERS = ([0, 1, 2], [2, 1, 0])
 _BLUER = 12.0  # of 255: by so much are photographs' blue channels not brighter than their red ones
 
 
@@ -41,6 +44,12 @@ def input_range(case):
     """
     entry = case.subject.entry
     if entry is None or entry.values.size == 0:
+        return
+    if entry.expects is None and entry.family is not None and np.ptp(entry.values) > _RAW:
+        evidence = (
+            f"{entry.family} was made without its rescaling, and what reaches it spans {np.ptp(entry.values):.4g}"
+        )
+        yield Finding("error", evidence, "include_preprocessing=True, or preprocess as the weights' model card says")
         return
     if entry.expects is None or entry.values.shape[-1] != 3:
         yield from _of_unknown(case, entry.values)
@@ -122,7 +131,7 @@ def channel_order(case):
         yield Finding("error", evidence, _preprocess(entry))
         return
     black, white = _EDGES[entry.expects]
-    colours = ((entry.values - black) / (white - black) * 255).mean((1, 2))  # (rows, 3), as 0..255
+    colours = (_colours(case, entry.values) - black) / (white - black) * 255  # (rows, 3), as 0..255
     red, blue = (colours[:, 2], colours[:, 0]) if wanted else (colours[:, 0], colours[:, 2])
     bluer = blue - red
     if len(bluer) >= 8 and bluer.mean() > _BLUER and (bluer > 0).mean() >= 0.8:
@@ -137,12 +146,27 @@ def _is_flipped(x, values):
     pictures = keras.tree.flatten(x)
     if len(pictures) != 1 or pictures[0].ndim != 4 or pictures[0].shape[-1] != 3 or np.min(pictures[0]) < 0:
         return None
-    one, two = _coarse(pictures[0]), _coarse(values)
-    fits = [
-        min(np.corrcoef(one[..., c].ravel(), two[..., d].ravel())[0, 1] for c, d in zip(range(3), order, strict=True))
-        for order in ((0, 1, 2), (2, 1, 0))
-    ]
+    fits = [_fit(_coarse(pictures[0]), _coarse(values)[..., order]) for order in _ORDERS]
     return bool(fits[1] > fits[0]) if max(fits) > 0.98 and abs(fits[0] - fits[1]) > 0.01 else None
+
+
+def _fit(one, two):
+    """How well the channels of pictures lie on straight lines with those of others: the least correlation."""
+    return min(np.corrcoef(one[..., c].ravel(), two[..., c].ravel())[0, 1] for c in range(3))
+
+
+def _colours(case, values):
+    """Mean colours of what reaches the backbone, `(rows, 3)`; of more rows than were run, if lines lead there."""
+    pictures, more = keras.tree.flatten(case.subject.x), keras.tree.flatten(case.train.sample(_COLOURED)[0])
+    if len(pictures) != 1 or pictures[0].ndim != 4 or pictures[0].shape[-1] != 3:
+        return values.mean((1, 2))
+    one, two = _coarse(pictures[0]), _coarse(values)
+    order = max(_ORDERS, key=lambda order: np.nan_to_num(_fit(one[..., order], two)))
+    if not _fit(one[..., order], two) > 0.98:
+        return values.mean((1, 2))
+    lines = [np.polyfit(one[..., c].ravel(), two[..., i].ravel(), 1) for i, c in enumerate(order)]
+    means = more[0].mean((1, 2), dtype="float64")
+    return np.stack([np.polyval(line, means[:, c]) for line, c in zip(lines, order, strict=True)], -1)
 
 
 def _coarse(pictures):

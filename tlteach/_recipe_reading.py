@@ -27,6 +27,7 @@ class Part:
     Attributes:
         name: `"train"`, `"val"` or `"test"`.
         x, y: Inputs (an array, or a structure of them) and labels of the rows that were read.
+        weights: Sample weights of these rows, or `None`.
         hashes: What tells each row's input from others.
         again: The same on a second reading; `None` where nothing can differ, empty where it may.
         batches: Labels batch by batch, in the order in which `fit` meets them; `None` for arrays.
@@ -45,6 +46,7 @@ class Part:
     complete: bool = True
     classes: list | None = None
     table: object = field(default=None)
+    weights: np.ndarray | None = None
 
     def sample(self, count=SAMPLE):
         """Return `(x, y)` of some rows, drawn evenly from all."""
@@ -122,7 +124,8 @@ def _of_arrays(name, data):
     if len(first(x)) != len(y):
         raise ValueError(f"{name} must have a label a row. Received: {len(first(x))} rows, {len(y)} labels.")
     rows = min(len(y), max(1, _BYTES // max(1, sum(leaf[:1].nbytes for leaf in keras.tree.flatten(x)))))
-    return Part(name, x, y, hashes_of(x, rows), data, complete=rows == len(y))
+    weights = np.asarray(data[2]) if len(data) == 3 else None
+    return Part(name, x, y, hashes_of(x, rows), data, complete=rows == len(y), weights=weights)
 
 
 def _of_split(name, split, model):
@@ -142,11 +145,12 @@ def _of_batches(name, data):
     batched = _are_batches(data)
     pairs, complete = _one_pass(name, data, batched)
     again, _ = _one_pass(name, data, batched) if name != "train" else ([], True)  # training data may be random
-    shapes = {tuple(leaf.shape[1:] for leaf in keras.tree.flatten(x)) for x, _ in pairs}
+    shapes = {tuple(leaf.shape[1:] for leaf in keras.tree.flatten(x)) for x, *_ in pairs}
     if len(shapes) > 1:
         raise ValueError(f"{name} must give rows of one shape, as a model takes them. Received: {sorted(shapes)[:3]}.")
-    x = keras.tree.map_structure(lambda *leaves: np.concatenate(leaves), *[x for x, _ in pairs])
-    y = np.concatenate([y for _, y in pairs])
+    x = keras.tree.map_structure(lambda *leaves: np.concatenate(leaves), *[x for x, *_ in pairs])
+    y = np.concatenate([y for _, y, _ in pairs])
+    weights = None if any(w is None for *_, w in pairs) else np.concatenate([w for *_, w in pairs])
     names = getattr(data, "class_names", None) or getattr(data, "class_indices", None)
     return Part(
         name,
@@ -154,10 +158,11 @@ def _of_batches(name, data):
         y,
         hashes_of(x, len(y)),
         data,
-        again=[each for x, _ in again for each in hashes_of(x, len(first(x)))],
-        batches=[y for _, y in pairs] if batched else None,
+        again=[each for x, *_ in again for each in hashes_of(x, len(first(x)))],
+        batches=[y for _, y, _ in pairs] if batched else None,
         complete=complete,
         classes=list(names) if names is not None else None,
+        weights=weights,
     )
 
 
@@ -172,9 +177,11 @@ def _one_pass(name, data, batched):
         if not isinstance(element, (tuple, list)) or len(element) < 2:
             raise ValueError(f"{name} must give (x, y). Received: elements of type {type(element).__name__}.")
         x, y = keras.tree.map_structure(np.asarray, element[0]), _labels(element[1])
+        w = np.asarray(element[2]) if len(element) > 2 and not isinstance(element[2], (dict, tuple)) else None
         if not batched:
             x, y = keras.tree.map_structure(lambda leaf: leaf[None], x), y[None]
-        pairs.append((x, y))
+            w = None if w is None else w[None]
+        pairs.append((x, y, w))
         rows += len(y)
         if rows >= ROWS or time.perf_counter() - start > SECONDS:
             return pairs, False

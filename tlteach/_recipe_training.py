@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from tlteach._recipe_copy import unmoved
 from tlteach._recipe_data import Finding
 from tlteach._recipe_model import batchnorms, called_for_inference, deaf, kernels, learned, leaves
 
@@ -25,7 +26,7 @@ _ADAPTIVE = ("adam", "rmsprop", "adagrad", "lion", "lamb", "adafactor", "ftrl", 
 
 
 def batchnorm(case):
-    """Run the copy once as `fit` does, and see which of the backbone's BatchNorm statistics move.
+    """Run the model, or its copy, once as `fit` does, and see which of the backbone's BatchNorm statistics move.
 
     Source: keras#20285 (`training=False` is overridden in `fit` up to Keras 3.15), #7085, #6570.
     """
@@ -36,23 +37,48 @@ def batchnorm(case):
     moved, way = _moved(subject)
     if moved:
         called = " although it is called with training=False" if called_for_inference(subject.built) else ""
-        measured = f" (one batch on a copy: by up to {way:.2g})" if subject.copy is not None else ""
-        evidence = (
-            f"the statistics of {moved} of {len(layers)} BatchNorm layers of the backbone move in fit{called}{measured}"
-        )
-        yield Finding("warning", evidence, _STILL)
+        tried = f"one batch{' on a copy' if subject.copy is not None else ''}: by up to {way:.2g}"
+        evidence = f"the statistics of {moved} of {len(layers)} BatchNorm layers of the backbone move in fit{called}"
+        yield Finding("warning", f"{evidence} ({tried})", _STILL)
 
 
 def _moved(subject):
     """Return how many BatchNorm layers move, and the farthest way of a mean."""
-    if subject.copy is None:
-        return sum(layer.trainable for layer in batchnorms(subject.backbone)), np.nan
-    layers, before = batchnorms(subject.own), subject.copy.get_weights()
+    layers, takes_training = batchnorms(subject.own), _takes_training(subject.shown)
     means = [keras.ops.convert_to_numpy(layer.moving_mean).copy() for layer in layers]
-    subject.copy(subject.x, training=True)
-    ways = [np.abs(keras.ops.convert_to_numpy(b.moving_mean) - a).max() for b, a in zip(layers, means, strict=True)]
-    subject.copy.set_weights(before)
+    with unmoved(subject.shown, every=True):
+        subject.shown(subject.x, **({"training": True} if takes_training else {}))
+        ways = [np.abs(keras.ops.convert_to_numpy(b.moving_mean) - a).max() for b, a in zip(layers, means, strict=True)]
     return sum(way > 0 for way in ways), max(ways, default=0.0)
+
+
+def _takes_training(model):
+    """Whether `fit` tells a model that it trains: it does so if its `call` has that argument."""
+    return getattr(model, "_call_has_training_arg", True) or type(model).train_step is not keras.Model.train_step
+
+
+def asleep_in_fit(case):
+    """Look whether dropout, augmentation and a head's BatchNorm are told that it is `fit`.
+
+    Source: `train_step` of Keras 3, which passes `training` to a model only if its `call` has that argument.
+    """
+    subject = case.subject
+    if _takes_training(subject.model):
+        return
+    own = {id(layer) for layer in subject.backbone} if subject.pretrained else set()
+    asleep = [each.name for each in leaves(subject.built) if id(each) not in own and _awakes(each)]
+    if asleep:
+        evidence = (
+            f"call() of {type(subject.model).__name__} has no argument training, so that fit runs it as predict does"
+        )
+        told = f"{evidence}: {', '.join(asleep[:4])} do nothing there"
+        yield Finding("warning", told, "def call(self, inputs, training=None):")
+
+
+def _awakes(layer):
+    """Whether a layer does something else while it trains: it draws numbers, or takes a batch's statistics."""
+    draws = any("seed_generator" in v.path for v in layer.variables)
+    return draws or (isinstance(layer, keras.layers.BatchNormalization) and layer.trainable)
 
 
 def random_in_inference(case):
@@ -229,6 +255,7 @@ def _by_arithmetic(subject):
 
 CHECKS = {
     "BatchNorm moves": batchnorm,
+    "asleep in fit": asleep_in_fit,
     "random in inference": random_in_inference,
     "batch in inference": batch_in_inference,
     "trainable changed since compile": trainable_changed,

@@ -19,8 +19,9 @@ def check_recipe(model, train, *, val=None, test=None, classes=None, fine_tuning
     """Find the known traps of transfer learning in a model and its data.
 
     Everything is measured on what is there: some rows go through a copy of the
-    model, which also takes one step with the compiled optimizer. The model is never
-    changed. What a model's builder does in `fit` alone (callbacks, `class_weight`)
+    model, which also takes one step with the compiled optimizer. A model that cannot
+    be copied is run itself, once as in `fit`, and what moved is put back: the model is
+    never changed. What a model's builder does in `fit` alone (callbacks, `class_weight`)
     cannot be seen; and an empty table says that none of these traps was found, not
     that the model is good.
 
