@@ -293,7 +293,7 @@ def eight_steps(rate, seed):
 # %%
 steps = {rate: [eight_steps(rate, seed) for seed in range(3)] for rate in (1e-2, 1e-4)}
 drawn = {f"{rate:g}, seed {seed}": losses for rate, runs in steps.items() for seed, (losses, _) in enumerate(runs)}
-pd.DataFrame(drawn).plot(xlabel="step", ylabel="loss", logy=True, figsize=(6, 2.6));
+pd.DataFrame(drawn).plot(xlabel="step", ylabel="loss", logy=True, figsize=(6, 2.6), style=3 * ["-"] + 3 * ["--"]);
 
 # %%
 vgg.set_weights(published)
