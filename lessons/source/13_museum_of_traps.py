@@ -287,7 +287,7 @@ def eight_steps(rate, seed):
     keras.utils.set_random_seed(seed)
     vgg.set_weights(published)
     model = classifier(new_head(), rate=rate)
-    losses = [model.train_on_batch(ready[i : i + 8], y[i : i + 8], return_dict=True)["loss"] for i in range(0, 64, 8)]
+    losses = [float(model.train_on_batch(ready[i : i + 8], y[i : i + 8], return_dict=True)["loss"]) for i in range(0, 64, 8)]
     return losses, model.evaluate(ready_val[:64], y_val[:64], batch_size=64, verbose=0)
 
 # %%
