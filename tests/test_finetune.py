@@ -5,11 +5,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from conftest import same, small_backbone, small_splits
+from conftest import pixels, same, small_backbone, small_splits
 
 import tlteach as tl
 from tlteach import finetune
 from tlteach._stages import find_stages
+from tlteach._training import measure
 
 
 @pytest.fixture(scope="module")
@@ -278,3 +279,32 @@ def test_gradual_unfreezing_of_what_is_not_there():
 def test_a_phase_takes_one_stage_or_many():
     assert tl.Phase("head").train == tl.Phase(["head"]).train == tl.Phase().train == ("head",)
     assert tl.Phase(["block5", "head"]).name == "block5 + head"
+
+
+def test_losses_are_those_of_their_own_epoch_where_keras_keeps_counting():
+    """Keras 3.12 tells the mean of all batches since the metrics were last reset: as if it never did by itself."""
+    model = tl.attach_head(small_backbone("vgg16"), 2)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = pixels(8, (32, 32)), np.array([0, 1] * 4)
+    batches = [(x[:4], y[:4]), (x[4:], y[4:])]
+    since = []
+
+    def alone(x, y):
+        model.reset_metrics()
+        return float(model.test_on_batch(x, y, return_dict=True)["loss"])
+
+    class Counting:
+        def reset_metrics(self):
+            since.clear()
+
+        def test_on_batch(self, x, y, return_dict):
+            since.append(alone(x, y))
+            return {"loss": np.mean(since)}
+
+    class Held:
+        def epoch(self):
+            return batches
+
+    counting, expected = Counting(), np.mean([alone(*batch) for batch in batches])
+    for _ in range(2):
+        assert measure(counting, Held())["loss"] == pytest.approx(expected, rel=1e-6)

@@ -89,7 +89,7 @@ def train_epochs(part, train, val, callbacks, *, epochs):
         seed_dropout(callbacks.model, train.seed, number)
         callbacks.on_epoch_begin(number)
         step = partial(part.train_on_batch, class_weight=train.class_weight)
-        logs = _mean_logs(step, train.epoch(number), callbacks=callbacks)
+        logs = _mean_logs(part, step, train.epoch(number), callbacks=callbacks)
         logs |= {f"val_{name}": value for name, value in measure(part, val).items()}
         callbacks.on_epoch_end(number, logs)
         if callbacks.model.stop_training:
@@ -104,13 +104,14 @@ def measure(part, rows):
         part: A compiled model.
         rows: `Rows`.
     """
-    return _mean_logs(part.test_on_batch, rows.epoch())
+    return _mean_logs(part, part.test_on_batch, rows.epoch())
 
 
-def _mean_logs(step, batches, *, callbacks=None):
+def _mean_logs(part, step, batches, *, callbacks=None):
     """Run a step over the batches; return the mean of its logs, each batch weighted by its size."""
     total, seen = {}, 0
     for number, (x, y) in enumerate(batches):
+        part.reset_metrics()  # some versions of Keras tell the mean over all batches since the last reset
         if callbacks:
             callbacks.on_train_batch_begin(number)
         logs, seen = step(x, y, return_dict=True), seen + len(y)

@@ -88,6 +88,7 @@ def _rise(model, data, phase, rates, seed):
     with frozen_dropout_off(model, phase.train):
         for step, (rate, (x, y)) in enumerate(zip(rates, _endless(rows), strict=False), 1):
             optimizer.learning_rate.assign(rate)
+            part.reset_metrics()  # else some versions of Keras tell the mean of all steps
             loss = float(part.train_on_batch(x, y, return_dict=True)["loss"])
             smooth = _SMOOTHING * smooth + (1 - _SMOOTHING) * loss
             losses.append((rate, loss, smooth / (1 - _SMOOTHING**step)))  # as Adam corrects its means
