@@ -222,7 +222,7 @@ def test_grades_of_another_program_are_not_overwritten(tmp_path):
     (tmp_path / "grades.csv").write_text("mine\n")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.ipynb").write_text("{")
-    with pytest.raises(ValueError, match="grades.csv must be one that tlteach grade wrote"):
+    with pytest.raises(ValueError, match="grades.csv must be one that this version of tlteach grade wrote"):
         grade_folder(tmp_path / "in", tmp_path)
     assert (tmp_path / "grades.csv").read_text() == "mine\n"
 

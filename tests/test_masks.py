@@ -49,6 +49,8 @@ def test_what_does_not_fit_is_refused(two):
         ValueError, match=r"a donor needs some background. Received: row 1, whose mask covers all of it"
     ):
         tl.swap_backgrounds(split, [masks[0], np.ones((12, 12), bool)], [1, 0])
+    with pytest.raises(ValueError, match=r"masks must be of one height and width. Received: \[\(8, 12\), \(12, 12\)\]"):
+        tl.swap_backgrounds(split, [masks[0], masks[1][:8]], [1, 0])
 
 
 def test_the_outlines_of_the_pets_come_with_them():

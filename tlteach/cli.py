@@ -167,8 +167,8 @@ def predict(
             typer.echo(json.dumps(line, ensure_ascii=False))
     except (ValueError, OSError, ImportError) as error:
         raise fail(str(error)) from None
-    if doubt(model):
-        typer.echo(doubt(model), err=True)
+    if said := doubt(model):
+        typer.echo(said, err=True)
     if failed:
         raise fail(f"{failed} of the files could not be read; the lines with 'error' name them.")
 

@@ -69,7 +69,7 @@ def swap_backgrounds(split, masks, donors):
         `Split` of new pictures under the old labels; its column `donor` says whose background it is.
 
     Raises:
-        ValueError: If there is not a mask and a donor for each picture, or a mask leaves no background.
+        ValueError: If there is not a mask and a donor for each picture, the sizes differ, or a mask leaves no background.
 
     Example:
         >>> import tlteach as tl
@@ -99,6 +99,9 @@ def _check_swap(split, masks, donors):
             f"each of the {count} pictures needs a mask, and a donor that is the row of one of them. "
             f"Received: {len(masks)} masks and {len(donors)} donors in {between}."
         )
+    shapes = {split.picture(row).shape[:2] for row in range(count)} | {mask.shape for mask in masks}
+    if len(shapes) > 1:
+        raise ValueError(f"pictures and masks must be of one height and width. Received: {sorted(shapes)}.")
     full = [row for row in np.unique(donors) if masks[row].all()]
     if full:
         raise ValueError(f"a donor needs some background. Received: row {full[0]}, whose mask covers all of it.")
