@@ -70,7 +70,8 @@ def read_grades(out):
         reader = csv.DictReader(file)
         if not {*FIRST, *LAST} <= set(reader.fieldnames or ()):
             raise ValueError(
-                f"grades.csv must be one that this version of tlteach grade wrote. Received: {path}; choose another --out."
+                f"grades.csv must be one that this version of tlteach grade wrote. "
+                f"Received: {path}; choose another --out."
             )
         return {row["key"]: _typed(row) for row in reader}
 

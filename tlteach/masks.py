@@ -69,7 +69,7 @@ def swap_backgrounds(split, masks, donors):
         `Split` of new pictures under the old labels; its column `donor` says whose background it is.
 
     Raises:
-        ValueError: If there is not a mask and a donor for each picture, the sizes differ, or a mask leaves no background.
+        ValueError: If there is not a mask and a donor for each picture, sizes differ, or a mask leaves no background.
 
     Example:
         >>> import tlteach as tl
