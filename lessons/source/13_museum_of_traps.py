@@ -80,12 +80,9 @@ def classifier(head, loss=SPARSE, rate=3e-3):
 
 # %% [markdown]
 # A frozen backbone gives the same features in each epoch, so for the measurements it is run once, and the head is fitted to
-# what it gave, with three seeds. What a room has shown goes into two books: `measured` and `museum`.
+# what it gave, with three seeds.
 
 # %% tags=["needed"]
-measured, museum = [], {}
-
-
 def fitted(x, y, *, head=new_head, loss=SPARSE, **fit):
     """Heads fitted with three seeds, the backbone frozen."""
     features, heads = vgg(x), []
@@ -100,6 +97,12 @@ def fitted(x, y, *, head=new_head, loss=SPARSE, **fit):
 def accuracies(heads, x, y):
     features = vgg(x)
     return [head.evaluate(features, y, verbose=0)[1] for head in heads]
+
+# %% [markdown]
+# What a room has shown goes into two books: numbers into `measured`, what the checker found into `museum`.
+
+# %% tags=["needed"]
+measured, museum = [], {}
 
 
 def note(room, state, values):
