@@ -4,9 +4,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from typer.testing import CliRunner
 
 import tlteach as tl
 from tlteach import lessons
+from tlteach.cli import app
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 SOURCES = sorted((LESSONS / "source").glob("*.py"))
@@ -43,8 +45,13 @@ def test_claim_holds_at_its_ends_and_fails_outside():
 
 
 def test_unknown_lesson():
-    with pytest.raises(ValueError, match=r"lesson must be one of 01.*Received: '99'"):
+    with pytest.raises(ValueError, match=r"lessons must be all, or some of 01.*Received: '99'"):
         lessons.run_lesson("99")
+
+
+def test_lessons_are_named_by_number_by_name_or_all_at_once():
+    assert lessons.numbers_of(["13", "1", "01_first_transfer"]) == ["13", "01"]
+    assert lessons.numbers_of(["all"]) == [lesson.number for lesson in lessons.list_lessons()]
 
 
 @pytest.fixture
@@ -61,6 +68,17 @@ def test_failing_cell_is_named_and_what_ran_is_left(broken):
     left = nbformat.read(broken / "out" / "01_broken.ipynb", as_version=4)
     assert [c.outputs[0].data["text/plain"] for c in left.cells if c.source == "1 + 1"] == ["2"]
     assert (broken / "out" / "01_broken.html").exists()
+
+
+def test_a_lesson_that_fails_is_told_and_the_others_are_run(broken):
+    source = (broken / "01_broken.py").read_text()
+    (broken / "02_whole.py").write_text(
+        source.replace("01 Broken", "02 Whole").replace("1 / 0", "import tlteach as tl")
+    )
+    done = CliRunner().invoke(app, ["run", "all", "--out", str(broken / "out")])
+    assert done.exit_code == 1 and "02_whole.html" in done.stdout and "01_broken" not in done.stdout
+    assert "Error: lesson 01: ZeroDivisionError" in done.stderr
+    assert done.stderr.endswith("Error: of the lessons asked for, these failed: 01.\n")
 
 
 def test_results_are_kept_only_when_asked_for(tmp_path, monkeypatch):

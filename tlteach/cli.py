@@ -40,24 +40,37 @@ def lessons():
 
 @app.command()
 def run(
-    lesson: Annotated[str, typer.Argument(help="Number of the lesson, such as 01.")],
+    numbers: Annotated[list[str], typer.Argument(metavar="LESSON...", help="Numbers such as 01; or all.")],
     size: Size = None,
     out: Out = Path("tlteach-out"),
 ):
-    """Run a lesson; leave the notebook with its outputs, a page, and its results.
+    """Run lessons; leave of each the notebook with its outputs, a page, and its results.
 
-    Example: tlteach run 01 --out results
+    A lesson that fails is told, and the others are run.
+
+    Examples:
+
+    tlteach run 01 --out results
+
+    tlteach run all --out results
     """
-    from tlteach.lessons import LessonFailed, run_lesson
+    from tlteach.lessons import LessonFailed, numbers_of, run_lesson
 
+    failed = []
     try:
-        left = run_lesson(lesson, size=size, out=out)
+        for number in numbers_of(numbers):
+            try:
+                for path in run_lesson(number, size=size, out=out):
+                    typer.echo(path)
+            except LessonFailed as error:
+                failed.append(number)
+                fail(f"lesson {number}: {error}")
     except KeyboardInterrupt:
         raise fail("interrupted; what ran is left in the folder.", 130) from None
-    except (LessonFailed, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise fail(str(error)) from None
-    for path in left:
-        typer.echo(path)
+    if failed:
+        raise fail(f"of the lessons asked for, these failed: {', '.join(failed)}.")
 
 
 def _check_out(out):

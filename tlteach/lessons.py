@@ -45,6 +45,25 @@ def _describe(path):
     return Lesson(path.name[:2], title, minutes, path)
 
 
+def numbers_of(wanted):
+    """Return the numbers of lessons, each once and in the order asked for.
+
+    Args:
+        wanted: List of texts: numbers such as `"01"` or `"1"`, names such as `"01_first_transfer"`; or `["all"]`.
+
+    Raises:
+        ValueError: If there is no such lesson.
+    """
+    there = [lesson.number for lesson in list_lessons()]
+    if list(wanted) == ["all"]:
+        return there
+    numbers = {each: str(each).strip().zfill(2)[:2] for each in wanted}
+    for each, number in numbers.items():
+        if number not in there:
+            raise ValueError(f"lessons must be all, or some of {', '.join(there)}. Received: {each!r}.")
+    return list(dict.fromkeys(numbers.values()))
+
+
 def run_lesson(number, *, size=None, out="tlteach-out"):
     """Run a lesson from its source.
 
@@ -94,11 +113,8 @@ def run_light(number):
 
 
 def _find(number):
-    lessons = {lesson.number: lesson for lesson in list_lessons()}
-    key = str(number).zfill(2)[:2]
-    if key not in lessons:
-        raise ValueError(f"lesson must be one of {', '.join(lessons)}. Received: {number!r}.")
-    return lessons[key]
+    (number,) = numbers_of([number])
+    return next(lesson for lesson in list_lessons() if lesson.number == number)
 
 
 def _execute(notebook, folder, environment, *, title):

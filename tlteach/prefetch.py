@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from tlteach import _bundle, _download
-from tlteach._assets import shipped
 from tlteach._sources import all_sources, fault, folder_of, sums_of
+from tlteach.lessons import list_lessons, numbers_of
 
 _NOT_COVERED = {
     "bert": "the preset bert_base_en_uncased of KerasHub, of which no sums are published. Copy its folder by hand and "
@@ -26,11 +26,8 @@ def needed(lessons="all"):
     Raises:
         ValueError: For an unknown lesson.
     """
-    texts = {path.name[:2]: path.read_text(encoding="utf-8") for path in shipped("lessons").glob("[0-9][0-9]_*.py")}
-    numbers = list(texts) if lessons == "all" else [each.strip().zfill(2) for each in lessons.split(",")]
-    unknown = [each for each in numbers if each not in texts]
-    if unknown:
-        raise ValueError(f"lessons must be all, or some of {','.join(sorted(texts))}. Received: {lessons!r}.")
+    numbers = numbers_of(lessons.split(","))
+    texts = {each.number: each.source.read_text(encoding="utf-8") for each in list_lessons()}
     quoted = r"[\"'](\w+)[\"'](?!:|[^()\n]*[\"']mini[\"'])"  # what a lesson loads; not a dict's key, nor the mini size
     names = {name for number in numbers for name in re.findall(quoted, texts[number])}
     wanted = [s for s in all_sources() if s.name in names or lessons == "all"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import typer
 
-from tlteach.lessons import list_lessons, read_source, run_lesson, run_light
+from tlteach.lessons import list_lessons, numbers_of, read_source, run_lesson, run_light
 from tlteach.notebooks import read_solutions
 
 LESSONS = Path(__file__).parent.parent / "lessons"
@@ -63,11 +63,8 @@ def main(
     numbers: list[str] = typer.Argument(None, help="Such as 01; all if none is given."),
     text: bool = typer.Option(False, help="Run the exercises alone; other code keeps its outputs."),
 ):
-    lessons = {lesson.number: lesson for lesson in list_lessons()}
-    unknown = sorted(set(numbers or ()) - set(lessons))
-    if unknown:
-        raise SystemExit(f"a lesson must be one of {', '.join(lessons)}. Received: {', '.join(unknown)}.")
-    for lesson in [lessons[number] for number in numbers or lessons]:
+    wanted = numbers_of(numbers or ["all"])
+    for lesson in [each for each in list_lessons() if each.number in wanted]:
         target = LESSONS / f"{lesson.source.stem}.ipynb"
         ran = nbformat.read(target, as_version=4) if text else run(lesson)
         light = outputs_of(run_light(lesson.number))
