@@ -40,7 +40,7 @@ def lessons():
 
 @app.command()
 def run(
-    numbers: Annotated[list[str], typer.Argument(metavar="LESSON...", help="Numbers such as 01; or all.")],
+    numbers: Annotated[list[str], typer.Argument(metavar="LESSON", help="Numbers such as 01; or all.")],
     size: Size = None,
     out: Out = Path("tlteach-out"),
 ):
