@@ -139,7 +139,8 @@ def test_tensorflow_is_reached_through_keras_alone(name):
 
 def test_the_oldest_versions_are_those_that_the_package_allows():
     """What CI runs as the oldest is what `pyproject.toml` promises."""
-    allowed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    allowed = project["dependencies"] + project["optional-dependencies"]["text"]
     lines = (ROOT / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
     oldest = dict(line.split("==") for line in lines if "==" in line)
     for name, version in (each.split(">=") for each in allowed):

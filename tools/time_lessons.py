@@ -56,18 +56,17 @@ def told(seconds):
     rows = [f"| {part} | {round(took)} |" for part, took in seconds.items() if took >= SHORT]
     rest = sum(took for took in seconds.values() if took < SHORT)
     versions = f"Keras {keras.version()}, {keras.backend.backend()} backend"
-    return "\n".join(
-        [
-            f"Alone on {'two' if os.cpu_count() == 2 else os.cpu_count()} cores ({processor()}; {versions}): "
-            f"{round(sum(seconds.values()))} s for all cells, from the time stamps of one run. Where other programs share",
-            "the cores, runs have taken two to three times as long.",
-            "",
-            "| part | seconds |",
-            "|---|---|",
-            *rows,
-            f"| all others | {round(rest)} |",
-        ]
-    )
+    cores = "two" if os.cpu_count() == 2 else os.cpu_count()
+    lines = [
+        f"Alone on {cores} cores ({processor()}; {versions}): {round(sum(seconds.values()))} s for all cells, from the",
+        "time stamps of one run. Where other programs share the cores, runs have taken two to three times as long.",
+        "",
+        "| part | seconds |",
+        "|---|---|",
+        *rows,
+        f"| all others | {round(rest)} |",
+    ]
+    return "\n".join(lines)
 
 
 def put(note, measured):
@@ -89,7 +88,8 @@ def main(numbers: list[str] = typer.Argument(None, help="Such as 01; all if none
         with tempfile.TemporaryDirectory() as out:
             seconds = parts_of(nbformat.read(run_lesson(lesson.number, size="mini", out=out)[0], as_version=4))
         put(NOTES / f"{lesson.source.stem}.md", told(seconds))
-        print(f"{lesson.number}: {sum(seconds.values()):.0f} s; the lesson's head says {lesson.minutes} minutes", flush=True)
+        took = sum(seconds.values())
+        print(f"{lesson.number}: {took:.0f} s; the lesson's head says {lesson.minutes} minutes", flush=True)
 
 
 if __name__ == "__main__":
