@@ -9,7 +9,7 @@ from tlteach import _download
 from tlteach._assets import shared_dir
 from tlteach._sources import all_sources, folder_of, sums_of
 
-HOST = "www.kaggle.com"  # what kagglehub asks
+HOST = "api.kaggle.com"  # what kagglehub asks
 
 
 def preset_files(name):
