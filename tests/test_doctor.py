@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 
 import pytest
 from conftest import ROOT
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from tlteach import _network, _versions, doctor
@@ -36,7 +40,7 @@ def rows(probe=GOOD):
 def test_a_machine_without_network_and_gpu_is_fine_for_the_mini_size():
     found = rows()
     assert doctor.mini_runs(found.values())
-    assert found["Keras"][1:3] == ("3.15.1 on tensorflow", FINE) and found["Python"].state == FINE
+    assert found["Keras"][1:3] == ("3.15.1 on tensorflow", FINE) and found["Python"].state != MEND
     assert found["GPU"].state == found["network"].state == found["ImageNet weights"].state == FINE
     assert found["network"].advice.startswith("The mini size needs none.")
     assert "vgg16, resnet50, mobilenetv2" in found["ImageNet weights"].advice
@@ -121,6 +125,7 @@ def test_versions_outside_the_range(monkeypatch):
         Package("numpy", "", "1.26", "2.4.6", "1.25.2"),
         Package("pandas", "", "2.2", "3.1.1", None),
         Package("scipy", "", "1.11", None, "1.17"),
+        Package("jax", "dev", "0.4", None, None),
         Package("typer", "", "0.12", "0.29.2", "0.30.0"),
         Package("tqdm", "", "4.66", "4.70.1", "4.70.9"),
         Package("keras-hub", "text", "0.32", "0.32.0", None),
@@ -134,8 +139,9 @@ def test_versions_outside_the_range(monkeypatch):
         found["typer"][1:3] == ("0.30.0, newer than the tested 0.29.2", LOOK)
         and "typer~=0.29.2" in found["typer"].advice
     )
-    assert found["h5py"].state == LOOK and "scipy" not in found and "tqdm" not in found
-    assert found["packages"].found == "2 within the tested range"
+    assert found["h5py"].state == LOOK and "jax" not in found and "tqdm" not in found
+    assert found["scipy"][1:3] == ("1.17, not tested; 1.11 or newer is allowed", LOOK)
+    assert found["packages"].found == "1 within the tested range"
     assert found["extra [text]"][1:3] == ("keras-hub not installed", LOOK)
     assert found["extra [text]"].advice.endswith("pip install 'tlteach[text]'") and found["extra [full]"].state == FINE
 
@@ -144,6 +150,27 @@ def test_the_range_is_that_of_the_package():
     packages = {each.name: each for each in _versions.packages()}
     assert packages["keras"].oldest and packages["keras"].tested and packages["keras"].state in ("fine", "newer")
     assert packages["keras-hub"].extra == "text" and packages["filelock"].extra == ""
+    assert "tlteach" not in packages, "the extra that holds the others is no package"
+
+
+def test_of_every_package_a_tested_version_is_known():
+    """Whatever `pyproject.toml` names, in any extra, `constraints.txt` has."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    told = [Requirement(line) for lines in (project["dependencies"], *extras) for line in lines]
+    known = _versions._tested()
+    assert [each.name for each in told if each.name != "tlteach" and canonicalize_name(each.name) not in known] == []
+    for each in told:
+        assert each.name == "tlteach" or known[canonicalize_name(each.name)] in each.specifier, each
+
+
+def test_a_python_that_is_newer_than_the_tested_one(monkeypatch):
+    tested = re.search(r"on Python (3\.\d+):", (ROOT / "constraints.txt").read_text(encoding="utf-8"))[1]
+    assert _versions.python_newer(f"{tested}.99") is None and _versions.python_newer("3.99.1") == tested
+    monkeypatch.setattr(_versions, "_constraints", lambda: "# Tested on Python 3.9: pip\nnumpy==1\n")
+    assert rows()["Python"].state == LOOK and "newer than the tested 3.9, " in rows()["Python"].found
+    monkeypatch.setattr(_versions, "_constraints", lambda: "numpy==1\n")
+    assert rows()["Python"].state == FINE
 
 
 def test_a_python_that_is_not_allowed(monkeypatch):
@@ -199,6 +226,7 @@ def test_the_network_is_asked_side_by_side_and_never_waited_for(monkeypatch):
 
     def hangs(address, timeout):
         time.sleep(30)
+        raise OSError
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

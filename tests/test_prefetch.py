@@ -29,10 +29,13 @@ DATA = {"a.h5": bytes(range(256)) * 4000, "b.zip": b"archive" * 1000, "c.h5": b"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `DATA` with ranges; the server's `cut` names files whose next answer breaks off half-way."""
+    """Serves `DATA` with ranges; the server's `cut` names files whose next answer breaks off half-way, `tags` ETags."""
 
     def do_GET(self):
         name, start = self.path[1:], int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        tag, wanted = self.server.tags.get(name), self.headers.get("If-Range")
+        if wanted and wanted != tag and self.server.heeds:
+            start = 0
         self.server.asked.append((name, start))
         if name not in self.server.data:
             return self.send_error(404)
@@ -42,6 +45,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         start = start if self.server.ranges else 0
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(data) - start))
+        if tag:
+            self.send_header("ETag", tag)
         self.end_headers()
         cut = self.server.cut.pop(name, len(data))
         self.wfile.write(data[start : start + cut])
@@ -55,6 +60,7 @@ def server(monkeypatch):
     monkeypatch.setattr(_download, "PAUSE", 0)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.data, server.cut, server.asked, server.ranges = dict(DATA), {}, [], True
+        server.tags, server.heeds = {"c.h5": '"1"'}, True  # whether the server heeds If-Range
         threading.Thread(target=server.serve_forever, daemon=True).start()
         server.url = f"http://127.0.0.1:{server.server_port}/"
         yield server
@@ -129,10 +135,54 @@ def test_a_server_without_ranges_and_a_part_that_is_whole(server, tmp_path):
         (tmp_path / "a.h5").unlink()
 
 
-def test_without_a_sum_halves_are_not_joined(server, tmp_path):
+def test_without_a_sum_a_part_of_an_unknown_file_is_not_joined(server, tmp_path):
     (tmp_path / "c.h5.part").write_bytes(b"other")
     _download.fetch(sources(server.url)[2], tmp_path / "c.h5")
-    assert (tmp_path / "c.h5").read_bytes() == DATA["c.h5"]
+    assert (tmp_path / "c.h5").read_bytes() == DATA["c.h5"] and server.asked == [("c.h5", 0)]
+
+
+def broken_off(server, tmp_path, monkeypatch):
+    """Fetch the file without a sum until the connection breaks after 25 bytes."""
+    with monkeypatch.context() as once:
+        once.setattr(_download, "TRIES", 1)
+        server.cut["c.h5"] = 25
+        with pytest.raises(OSError, match="the same command goes on"):
+            _download.fetch(sources(server.url)[2], tmp_path / "c.h5")
+    server.asked.clear()
+
+
+def test_without_a_sum_the_rest_of_the_very_same_file_is_fetched(server, tmp_path, monkeypatch):
+    broken_off(server, tmp_path, monkeypatch)
+    server.cut["c.h5"] = 10
+    _download.fetch(sources(server.url)[2], tmp_path / "c.h5")
+    assert server.asked == [("c.h5", 25), ("c.h5", 35)] and (tmp_path / "c.h5").read_bytes() == DATA["c.h5"]
+    assert [path.name for path in tmp_path.iterdir()] == ["c.h5"]
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_without_a_sum_a_changed_file_is_fetched_anew(server, tmp_path, monkeypatch, heeds):
+    broken_off(server, tmp_path, monkeypatch)
+    server.tags["c.h5"], server.data["c.h5"], server.heeds = '"2"', b"another" * 10, heeds
+    _download.fetch(sources(server.url)[2], tmp_path / "c.h5")
+    assert (tmp_path / "c.h5").read_bytes() == b"another" * 10
+    assert server.asked == ([("c.h5", 0)] if heeds else [("c.h5", 25), ("c.h5", 0)])
+
+
+@pytest.mark.parametrize("tag", [None, 'W/"1"'])
+def test_without_a_sum_and_a_strong_tag_it_begins_anew(server, tmp_path, monkeypatch, tag):
+    server.tags["c.h5"] = tag
+    broken_off(server, tmp_path, monkeypatch)
+    _download.fetch(sources(server.url)[2], tmp_path / "c.h5")
+    assert server.asked == [("c.h5", 0)] and (tmp_path / "c.h5").read_bytes() == DATA["c.h5"]
+
+
+def test_without_a_sum_a_part_that_is_whole_or_longer_is_fetched_anew(server, tmp_path):
+    for begun in (DATA["c.h5"], DATA["c.h5"] + b"more"):
+        (tmp_path / "c.h5.part").write_bytes(begun)
+        (tmp_path / "c.h5.part.etag").write_text('"1"')
+        _download.fetch(sources(server.url)[2], tmp_path / "c.h5")
+        assert (tmp_path / "c.h5").read_bytes() == DATA["c.h5"]
+        (tmp_path / "c.h5").unlink()
 
 
 def test_another_file_at_the_address_is_refused(server, tmp_path):
@@ -309,13 +359,12 @@ def test_the_data_are_those_of_the_builders():
 
 
 def test_lessons_need_what_they_load():
-    wanted, missing = prefetch.needed("01,3")
-    assert {s.name for s in wanted} == {"vgg16", "resnet50", "cats_vs_dogs"} and not missing
-    slices = {s.name for s in prefetch.needed("04")[0]}
+    assert {s.name for s in prefetch.needed("01,3")} == {"vgg16", "resnet50", "cats_vs_dogs"}
+    slices = {s.name for s in prefetch.needed("04")}
     assert slices == {"vgg16", "resnet50", "brain_mri"} and prefetch.needed("4") == prefetch.needed("04")
-    assert not prefetch.needed("12")[0], "all of it is loaded in mini size"
-    assert prefetch.needed("all")[0] == list(all_sources())
-    assert "bert_base_en_uncased" in prefetch.needed("06")[1][0]
+    assert not prefetch.needed("12"), "all of it is loaded in mini size"
+    assert prefetch.needed("all") == list(all_sources())
+    assert {s.name for s in prefetch.needed("07")} == {"bert"}
     with pytest.raises(ValueError, match=r"lessons must be all, or some of 01.*Received: '99'"):
         prefetch.needed("99")
 
@@ -378,7 +427,7 @@ def test_the_commands_sentences(bundle, home, tmp_path):
         (["prefetch"], 2, "needs one of --to BUNDLE, --from BUNDLE and --list"),
         (["prefetch", "--from", str(tmp_path / "x.tar")], 1, "--from needs an existing bundle"),
         (["prefetch", "--from", str(bundle)], 1, "no lesson needs weights/a.h5"),
-        (["prefetch", "--lessons", "06,07", "--list"], 0, "not in a bundle: bert"),
+        (["prefetch", "--lessons", "06,07", "--list"], 0, "bert: bert_base_en_uncased/config.json, size not published"),
         (["prefetch", "--lessons", "x", "--list"], 1, "lessons must be all"),
     ):
         done = run(app, words)
@@ -387,7 +436,7 @@ def test_the_commands_sentences(bundle, home, tmp_path):
 
 
 def test_listing_fetches_nothing(home):
-    lines = prefetch.listing(prefetch.needed("01")[0])
+    lines = prefetch.listing(prefetch.needed("01"))
     assert str(home / "keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5") in lines[0]
     assert "825 MB, SHA-256, not there" in lines[1] and everything(home) == set()
 

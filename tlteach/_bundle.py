@@ -16,7 +16,7 @@ from tlteach._sources import fault, folder_of, sums_of, sums_of_stream
 
 MANIFEST, FORMAT = "manifest.json", 1
 _FIELDS = {"name": str, "kind": str, "file": str, "bytes": int, "sha256": str}
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # no folder, so none that could be left
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a name that is no way out of a folder
 _LONGEST = 2**20  # bytes of a manifest
 
 
@@ -96,12 +96,18 @@ def _manifest(archive, first, known):
         if not all(type(entry[field]) is kind for field, kind in _FIELDS.items()):
             raise _refused("its manifest cannot be read")
         source = by_file.get((entry["name"], entry["kind"], entry["file"]))
-        if not _SAFE.fullmatch(entry["file"]) or source is None:
+        if source is None or not _stays(entry["kind"], entry["file"]):
             raise _refused(f"no lesson needs {entry['kind']}/{entry['file']} of {entry['name']}")
         if source.bytes not in (0, entry["bytes"]):
             raise _refused(f"{source.file} must have {source.bytes} bytes, and the manifest says {entry['bytes']}")
         listed[f"{source.kind}/{source.file}"] = source._replace(bytes=entry["bytes"]), entry["sha256"]
     return listed
+
+
+def _stays(kind, file):
+    """Whether a name stays in its folder; a preset alone has folders of its own."""
+    names = file.split("/")
+    return all(map(_SAFE.fullmatch, names)) and (len(names) == 1 or kind == "preset")
 
 
 def _plain(member):
@@ -134,6 +140,8 @@ def place_bundle(bundle, listed, *, replace=False):
         List of `(path, whether it was there already)`.
     """
     places = {f"{s.kind}/{s.file}": (folder_of(s.kind) / s.file, s, sha) for s, sha in listed}
+    for path, source, _ in places.values():
+        _check_folders(path, folder_of(source.kind))
     there = {name: _same(path, sha, replace) for name, (path, _, sha) in places.items() if os.path.lexists(path)}
     new = {name: place for name, place in places.items() if not there.get(name)}
     _check_room(new.values())
@@ -142,6 +150,20 @@ def place_bundle(bundle, listed, *, replace=False):
         for path, written in beside.items():
             os.replace(written, path)
     return [(path, name not in new) for name, (path, *_) in places.items()]
+
+
+def _check_folders(path, root):
+    """Refuse a place whose folder is none, or, below `root`, a link that leads elsewhere."""
+    for folder in path.parents:
+        if os.path.lexists(folder):
+            link = folder.is_symlink() and root in folder.parents
+            if link or not folder.is_dir():
+                kind = "a link" if link else "a file"
+                raise ValueError(
+                    f"a folder must stand at {folder}. Received: {kind}; move it away, nothing was changed."
+                )
+        if folder == root:
+            return
 
 
 def _same(path, sha, replace):

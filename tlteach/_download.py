@@ -8,6 +8,7 @@ import urllib.request
 
 from tqdm import tqdm
 
+from tlteach._assets import write_beside
 from tlteach._sources import fault, sums_of
 
 TRIES = 5
@@ -21,7 +22,8 @@ def fetch(source, path):
 
     Args:
         source: `Source`.
-        path: `pathlib.Path` where it goes; beside it, `.part` keeps what a broken call fetched.
+        path: `pathlib.Path` where it goes; beside it, `.part` keeps what a broken call fetched and, where no sum is
+            published, `.part.etag` which file the server said it was.
 
     Returns:
         Its size, SHA-256 and MD5.
@@ -32,14 +34,13 @@ def fetch(source, path):
     if path.is_file() and not fault(source, found := sums_of(path)):
         return found
     part = path.with_name(path.name + ".part")
-    if not source.sum:
-        part.unlink(missing_ok=True)  # without a published sum nobody would notice halves that do not belong together
     _fetch_all(source, part)
     found = sums_of(part)
     if wrong := fault(source, found):
         part.unlink()
         raise OSError(f"{wrong}; what came from {source.url} is another file or broken: try again.")
     os.replace(part, path)
+    _tag_file(part).unlink(missing_ok=True)
     return found
 
 
@@ -49,8 +50,11 @@ def _fetch_all(source, part):
             return _fetch_rest(source, part)
         except urllib.error.HTTPError as error:
             reason = f"{error.code} {error.reason}"
-            if error.code == 416 and part.stat().st_size:  # nothing is left, or the part is too long: its sum tells
-                return None
+            if error.code == 416 and part.exists() and part.stat().st_size:  # nothing is left, or the part is too long
+                if source.sum:  # which tells
+                    return None
+                part.unlink()
+                continue
             if error.code < 500 and error.code not in (408, 429):
                 break
         except (http.client.HTTPException, urllib.error.URLError, ConnectionError, TimeoutError) as error:
@@ -63,15 +67,46 @@ def _fetch_all(source, part):
     )
 
 
+def _tag_file(part):
+    return part.with_name(part.name + ".etag")
+
+
+def _begun(source, part):
+    """Return how many bytes of a part count, and which file the server said they are from.
+
+    Without a published sum nobody would notice halves that do not belong together, so the server is asked for the
+    rest of the very same file; a part of an unknown file does not count.
+    """
+    have = part.stat().st_size if part.exists() else 0
+    if source.sum:
+        return have, None
+    tag = _tag_file(part).read_text(encoding="utf-8") if _tag_file(part).exists() else ""
+    return (have, tag) if tag else (0, None)
+
+
+def _begin(source, part, tag):
+    """Empty a part, and note which file it will be from; a weak tag (`W/...`) does not tell one byte from another."""
+    _tag_file(part).unlink(missing_ok=True)
+    part.write_bytes(b"")
+    if tag and not source.sum and not tag.startswith("W/"):
+        write_beside(_tag_file(part), tag)
+
+
 def _fetch_rest(source, part):
     """Ask for what is missing; a server that knows no ranges sends all of it again."""
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(source.url, headers={"Range": f"bytes={have}-"} if have else {})
+    have, tag = _begun(source, part)
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    request = urllib.request.Request(source.url, headers=headers | ({"If-Range": tag} if have and tag else {}))
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         have = have if answer.status == 206 else 0
+        if have and tag and answer.headers.get("ETag") != tag:
+            part.unlink()
+            raise ConnectionError("the file at this address has changed")
+        if not have:
+            _begin(source, part, answer.headers.get("ETag"))
         total = have + int(answer.headers.get("Content-Length") or 0)
         bar = tqdm(total=total or None, initial=have, unit="B", unit_scale=True, desc=source.file[:40], delay=2)
-        with bar, open(part, "ab" if have else "wb") as file:
+        with bar, open(part, "ab") as file:
             while block := answer.read(_BLOCK):
                 file.write(block)
                 bar.update(len(block))

@@ -9,6 +9,7 @@ import numpy as np
 
 from tlteach._assets import weights_file
 from tlteach._pooling import named, there
+from tlteach._presets import placed_preset, preset_files
 from tlteach._tokens import Tokenizer, keras_hub
 
 MINI = "bert"
@@ -81,6 +82,8 @@ def _load_file(plain, path):
 def _preset(name, weights):
     """KerasHub's own loader: it reads presets by name, and folders in its layout and in that of Hugging Face."""
     hub, folder = keras_hub(), Path(str(name)).expanduser()
+    if not folder.is_dir():
+        folder = placed_preset(str(name)) or folder  # what a bundle has put in place needs no network
     place = str(folder) if folder.is_dir() else str(name)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise ValueError(f"a language backbone is {_ARRANGED}. Received: {name}, a folder without one.")
@@ -88,7 +91,7 @@ def _preset(name, weights):
         plain = hub.models.Backbone.from_preset(place, load_weights=weights is not None)
         cutter = _cutter(hub, place, type(plain).__name__)
     except Exception as error:
-        raise _told(error, name, folder) from error
+        raise _told(error, place, folder) from error
     if type(plain).__name__ not in _FAMILIES:
         raise ValueError(f"a language backbone is one of {', '.join(_FAMILIES)}. Received: {type(plain).__name__}.")
     if weights not in ("default", None):
@@ -113,8 +116,9 @@ def _told(error, name, folder):
         return ImportError(f"{name} needs more than is installed: pip install 'tlteach[text]'. Received: {reason}")
     if folder.is_dir():
         return ValueError(f"a language backbone is {_ARRANGED}. Received: {name}, which cannot be read ({reason}).")
+    way = "Bring it in a bundle (tlteach prefetch)" if preset_files(name) else "Download its folder by hand"
     return OSError(
-        f"the preset {name} could not be fetched ({reason}). Download its folder by hand and give the folder's path; "
+        f"the preset {name} could not be fetched ({reason}). {way}, or give the path of its folder; "
         f"the mini size ({MINI}) needs no download."
     )
 

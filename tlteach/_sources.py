@@ -15,9 +15,9 @@ class Source(NamedTuple):
 
     Attributes:
         name: The backbone or data set that needs it.
-        kind: `"weights"` or `"data"`.
-        file: The name under which it is looked for.
-        url: Where it is published.
+        kind: `"weights"`, `"data"`, or `"preset"`: one file of a KerasHub preset.
+        file: The name under which it is looked for; of a preset's file the path, from the preset's folder on.
+        url: Where it is published; of a preset Kaggle's handle of all its files.
         bytes: Its size; 0 where none is published.
         sum: SHA-256, or MD5 where only that is published, as hex digits; empty where neither is.
     """
@@ -42,9 +42,9 @@ def folder_of(kind):
     """Return the folder where Keras looks for weights, or TensorFlow Datasets for archives fetched by hand.
 
     Args:
-        kind: `"weights"` or `"data"`.
+        kind: `"weights"`, `"data"`, or `"preset"`: their folders stand beside the weights.
     """
-    if kind == "weights":
+    if kind in ("weights", "preset"):
         return keras_home() / "models"
     return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser() / "downloads" / "manual"
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 
@@ -21,13 +22,18 @@ class Package(NamedTuple):
 
     @property
     def state(self):
-        """`missing`, `too old`, `newer` (than what was tested, in its first two numbers) or `fine`."""
+        """`missing`, `too old`, `newer` (than what was tested, in its first two numbers), `not tested` or `fine`."""
         if self.installed is None:
             return "missing"
         if self.oldest and Version(self.installed) < Version(self.oldest):
             return "too old"
-        known = self.tested and Version(self.installed).release[:2] > Version(self.tested).release[:2]
-        return "newer" if known else "fine"
+        if self.tested is None:
+            return "not tested"
+        return "newer" if _later(self.installed, self.tested) else "fine"
+
+
+def _later(version, tested):
+    return Version(version).release[:2] > Version(tested).release[:2]
 
 
 def installed(name):
@@ -50,6 +56,16 @@ def python_allowed():
         return SpecifierSet()
 
 
+def python_newer(version):
+    """Return the version of Python that was tested if another is newer than it, otherwise `None`.
+
+    Args:
+        version: As a text.
+    """
+    tested = re.search(r"^# .*\bPython ([0-9.]+[0-9])", _constraints(), re.MULTILINE)
+    return tested[1] if tested and _later(version, tested[1]) else None
+
+
 def packages():
     """Return what tlteach needs, as a list of `Package`; none where tlteach itself is not installed."""
     try:
@@ -58,15 +74,23 @@ def packages():
         return []
     tested, found = _tested(), []
     for each in told:
+        if each.name == "tlteach":
+            continue  # an extra that holds the others
         extra = re.search(r"extra == [\"'](\w+)", str(each.marker or ""))
         oldest = next((s.version for s in each.specifier if s.operator == ">="), None)
-        found.append(Package(each.name, extra[1] if extra else "", oldest, tested.get(each.name), installed(each.name)))
+        known = tested.get(canonicalize_name(each.name))
+        found.append(Package(each.name, extra[1] if extra else "", oldest, known, installed(each.name)))
     return found
 
 
 def _tested():
-    """What the constraints say, which ship with the package."""
+    """What the constraints say: the version that was tested of each package, by its canonical name."""
+    lines = [line.split("==") for line in _constraints().splitlines() if "==" in line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in lines}
+
+
+def _constraints():
+    """The constraints, which ship with the package."""
     here = Path(__file__).parent
     path = here / "_constraints.txt" if (here / "_constraints.txt").exists() else here.parent / "constraints.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    return path.read_text(encoding="utf-8") if path.exists() else ""

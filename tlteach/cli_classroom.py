@@ -58,12 +58,11 @@ def prefetch(
         if bundle is not None:
             lines = steps.place(bundle, replace=replace)
         else:
-            wanted, missing = steps.needed(lessons)
-            lines = [*steps.listing(wanted)] if listed else steps.gather(to, wanted)
-            lines += [f"not in a bundle: {each}" for each in missing]
+            wanted = steps.needed(lessons)
+            lines = steps.listing(wanted) if listed else steps.gather(to, wanted)
     except KeyboardInterrupt:
         raise fail("interrupted; what was fetched is kept, and the same command goes on.", 130) from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise fail(str(error)) from None
     for line in lines:
         typer.echo(line)

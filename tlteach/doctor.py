@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tlteach import _network, _versions
+from tlteach import _network, _presets, _versions
 from tlteach._assets import cache_dir, default_size, shared_dir, shipped
 from tlteach._sources import all_sources, folder_of, keras_home
 
@@ -58,7 +58,7 @@ def examine(*, probe=None, seconds=3.0):
     findings = [_python(), _tlteach(), *wrong, *_keras(probe or probe_keras), _other_backends()]
     findings += _packages(_versions.packages())
     findings += [_memory(size), _disk(size), _cache(), *_shared(), _network_row(size, seconds)]
-    return [*findings, _weights(size), _data(size), *_extras(_versions.packages())]
+    return [*findings, _weights(size), *_preset_rows(size), _data(size), *_extras(_versions.packages())]
 
 
 def mini_runs(findings):
@@ -91,6 +91,9 @@ def _python():
     allowed = _versions.python_allowed()
     if not allowed.contains(version):
         return Finding("Python", version, MEND, f"tlteach needs Python {allowed}: make a new environment with one.")
+    if tested := _versions.python_newer(version):
+        advice = f"It will most likely do. If something fails: a new environment with Python {tested}."
+        return Finding("Python", f"{version}, newer than the tested {tested}, {sys.executable}", LOOK, advice)
     return Finding("Python", f"{version}, {sys.executable}", FINE)
 
 
@@ -173,6 +176,9 @@ def _packages(packages):
         elif each.state == "newer":
             advice = f"It will most likely do. If something fails: pip install '{each.name}~={each.tested}'"
             rows.append(Finding(each.name, f"{each.installed}, newer than the tested {each.tested}", LOOK, advice))
+        elif each.state == "not tested":
+            found = f"{each.installed}, not tested; {each.oldest} or newer is allowed"
+            rows.append(Finding(each.name, found, LOOK, "It may do: nothing is known of any version of it."))
         fine += each.state == "fine"
     return [*rows, Finding("packages", f"{fine} within the tested range", FINE)]
 
@@ -222,7 +228,8 @@ def _shared():
 def _network_row(size, seconds):
     through = _network.proxy()
     urls = {s.name: urlsplit(s.url) for s in all_sources() if s.name in _HOSTS}
-    hosts = [through] if through else [(url.hostname, url.port or 443) for url in urls.values()]
+    hosts = [(url.hostname, url.port or 443) for url in urls.values()] + [(_presets.HOST, 443)]
+    hosts = [through] if through else hosts
     answers = _network.reached(hosts, seconds=seconds)
     found = ", ".join(f"{host} {'answers' if yes else 'does not answer'}" for host, yes in answers.items())
     found = f"proxy: {found}" if through else found
@@ -242,6 +249,15 @@ def _weights(size):
     missing = [s.name for s in all_sources() if s.kind == "weights" and s.name not in names]
     advice = f"The mini size needs none. The full size fetches {', '.join(missing)} once, or: tlteach prefetch."
     return Finding("ImageNet weights", found, LOOK if missing and size == "full" else FINE, advice if missing else "")
+
+
+def _preset_rows(size):
+    for name, preset in sorted({(s.name, s.file.split("/")[0]) for s in all_sources() if s.kind == "preset"}):
+        folder = _presets.placed_preset(preset) or _presets.fetched_preset(preset)
+        found = f"{preset}: {folder or 'not there'}"
+        advice = f"The mini size needs none. The full size fetches {name} once, or: tlteach prefetch."
+        state = LOOK if folder is None and size == "full" else FINE
+        yield Finding("KerasHub preset", found, state, "" if folder else advice)
 
 
 def _data(size):

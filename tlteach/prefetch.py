@@ -4,14 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
-from tlteach import _bundle, _download
+from tlteach import _bundle, _download, _presets
 from tlteach._sources import all_sources, fault, folder_of, sums_of
 from tlteach.lessons import list_lessons, numbers_of
-
-_NOT_COVERED = {
-    "bert": "the preset bert_base_en_uncased of KerasHub, of which no sums are published. Copy its folder by hand and "
-    "give the folder to load_backbone"
-}
 
 
 def needed(lessons="all"):
@@ -21,7 +16,7 @@ def needed(lessons="all"):
         lessons: `"all"` (also what `tlteach fit` recommends), or numbers such as `"01,03"`.
 
     Returns:
-        List of `Source`, and a list of texts on what a bundle cannot hold.
+        List of `Source`.
 
     Raises:
         ValueError: For an unknown lesson.
@@ -30,8 +25,7 @@ def needed(lessons="all"):
     texts = {each.number: each.source.read_text(encoding="utf-8") for each in list_lessons()}
     quoted = r"[\"'](\w+)[\"'](?!:|[^()\n]*[\"']mini[\"'])"  # what a lesson loads; not a dict's key, nor the mini size
     names = {name for number in numbers for name in re.findall(quoted, texts[number])}
-    wanted = [s for s in all_sources() if s.name in names or lessons == "all"]
-    return wanted, [f"{name}: {told}." for name, told in _NOT_COVERED.items() if name in names]
+    return [s for s in all_sources() if s.name in names or lessons == "all"]
 
 
 def listing(sources):
@@ -51,7 +45,8 @@ def gather(bundle, sources):
     """Fetch files and write a bundle; what is on this machine already is taken from there.
 
     Args:
-        bundle: Path of the bundle. Until it is written, `BUNDLE.parts` keeps what was fetched.
+        bundle: Path of the bundle. Until it is written, `BUNDLE.parts` keeps what was fetched; what belongs to
+            KerasHub's presets, kagglehub's cache keeps.
         sources: List of `Source`.
 
     Returns:
@@ -59,11 +54,14 @@ def gather(bundle, sources):
 
     Raises:
         ValueError: If there is nothing to gather.
+        ImportError: If a preset is to be gathered without kagglehub; nothing is fetched then.
         OSError: If a file cannot be fetched or is not the published one.
     """
     bundle = Path(bundle).resolve()
     if not sources:
         raise ValueError("prefetch needs lessons that fetch something. Received: none of these do.")
+    if any(source.kind == "preset" for source in sources):
+        _presets.hub()  # hours may pass before it is needed
     parts = bundle.with_name(f"{bundle.name}.parts")
     parts.mkdir(parents=True, exist_ok=True)
     files = [(source, *_at_hand(source, parts)) for source in sources]
@@ -75,6 +73,8 @@ def gather(bundle, sources):
 
 def _at_hand(source, parts):
     """Return where a file is, and its sums."""
+    if source.kind == "preset":
+        return _presets.fetch_preset_file(source)
     place = folder_of(source.kind) / source.file
     if source.sum and place.is_file() and not fault(source, found := sums_of(place)):
         return place, found

@@ -25,7 +25,7 @@ ARCHIVES = {
 SLICES, PATIENTS = 3064, 233  # in all four
 MEMBER = re.compile(r"(?:.*/)?(\d+)\.mat")
 CLASSES = {1: "meningioma", 2: "glioma", 3: "pituitary"}
-FIELDS = ("PID", "image", "label", "tumorMask")
+FIELDS = ("PID", "image", "label", "tumorBorder", "tumorMask")
 HEADER = b"MATLAB 7.3 MAT-file"  # what MATLAB writes before the HDF5 file
 WINDOW = (0.5, 99.5)  # percentiles of a slice that become black and white
 SPLITS = ("train", "val", "test")
@@ -178,7 +178,7 @@ def read_slice(data, *, name):
 
     Raises:
         ImportError: If h5py is missing.
-        ValueError: If it is no such file, is cut off, or lacks a field.
+        ValueError: If it is no such file, is cut off, lacks a field, or one of them cannot be what it should be.
     """
     try:
         import h5py
@@ -188,12 +188,16 @@ def read_slice(data, *, name):
         raise ValueError(f"{name} must be a MATLAB v7.3 file. Received: one that begins with {data[:20]!r}.")
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
-            found = {field: file[f"cjdata/{field}"][()] for field in FIELDS if f"cjdata/{field}" in file}
+            held = {field: file.get(f"cjdata/{field}") for field in FIELDS}
+            found = {field: data[()] for field, data in held.items() if isinstance(data, h5py.Dataset)}
     except (OSError, RuntimeError, KeyError) as error:  # what HDF5 raises for a file that is cut off or damaged
         raise ValueError(f"{name} must be a whole HDF5 file. Received: a broken one ({str(error)[:80]}).") from error
     missing = [field for field in FIELDS if field not in found]
     if missing:
         raise ValueError(f"{name} must have the fields cjdata/{', '.join(FIELDS)}. Received: none called {missing[0]}.")
+    for field, values in found.items():
+        if np.asarray(values).dtype.kind not in "biuf":
+            raise ValueError(f"{name}: {field} must be numbers. Received: {str(np.ravel(values)[:1])[:80]}.")
     return _example(found, name)
 
 
@@ -201,18 +205,32 @@ def _example(found, name):
     label = float(np.ravel(found["label"])[0]) if np.size(found["label"]) == 1 else None
     if label not in CLASSES:
         raise ValueError(f"{name}: label must be 1, 2 or 3. Received: {np.ravel(found['label']).tolist()[:5]}.")
-    patient = "".join(chr(code) for code in np.ravel(found["PID"]) if code).strip()
-    if not patient:
-        raise ValueError(f"{name}: PID must be the codes of some characters. Received: none.")
+    patient = _patient(found["PID"], name)
     image, mask = found["image"].T, found["tumorMask"].T  # MATLAB writes column by column: (width, height) in HDF5
     if image.ndim != 2 or image.shape != mask.shape:
         raise ValueError(f"{name}: image and tumorMask must be of one size. Received: {image.shape} and {mask.shape}.")
+    for field, values in (("image", image), ("tumorMask", mask)):
+        if wrong := int(np.sum(~np.isfinite(values))):
+            raise ValueError(
+                f"{name}: {field} must be finite numbers. Received: {wrong} of {values.size} that are not."
+            )
     return {
         "image": to_eight_bits(image)[..., None],
         "mask": np.where(mask > 0, 255, 0).astype("uint8")[..., None],
         "label": CLASSES[label],
         "patient": patient,
     }
+
+
+def _patient(codes, name):
+    """Read the patient, which MATLAB writes as the 16-bit codes of characters; a number could not be told from one."""
+    if codes.dtype != np.uint16:
+        told = f"{codes.dtype.name} {np.ravel(codes).tolist()[:5]}"
+        raise ValueError(f"{name}: PID must be the codes of some characters, uint16. Received: {told}.")
+    patient = "".join(chr(code) for code in np.ravel(codes) if code).strip()
+    if not patient:
+        raise ValueError(f"{name}: PID must be the codes of some characters. Received: none.")
+    return patient
 
 
 def to_eight_bits(values):

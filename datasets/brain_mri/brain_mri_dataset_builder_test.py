@@ -191,9 +191,34 @@ def test_a_flat_slice_is_read(module):
     assert flat.shape == (16, 16, 1) and not flat.any()
 
 
+def holes(count):
+    """Draw a slice `(16, 16)`, float64, in which so many values are no number, or infinite."""
+    values = scan(4).astype("float64")
+    values.flat[:count] = [np.nan, np.inf, -np.inf][:count]
+    return values
+
+
 WRONG = {
     "field": (mat_file(leave_out=["tumorMask"]), r"4\.mat must have the fields cjdata/.*: none called tumorMask\."),
     "patient": (mat_file(leave_out=["PID"]), r"4\.mat must have the fields cjdata/.*Received: none called PID\."),
+    "border": (
+        mat_file(leave_out=["tumorBorder"]),
+        r"4\.mat must have the fields cjdata/.*: none called tumorBorder\.",
+    ),
+    "a patient's number": (
+        mat_file(PID=100360.0),
+        r"4\.mat: PID must be the codes of some characters, uint16\. Received: float64 \[100360\.0\]",
+    ),
+    "no patient": (mat_file(PID=np.zeros(2, "uint64")), r"4\.mat: PID must be .*Received: uint64 \[0, 0\]"),
+    "text for a label": (
+        mat_file(label=np.array([b"glioma"])),
+        r"4\.mat: label must be numbers\. Received: \[b'glioma'",
+    ),
+    "not a number": (
+        mat_file(image=holes(3)),
+        r"4\.mat: image must be finite numbers\. Received: 3 of 256 that are not",
+    ),
+    "mask of holes": (mat_file(tumorMask=holes(1)), r"4\.mat: tumorMask must be finite numbers\. Received: 1 of 256"),
     "label": (mat_file(label=4.0), r"4\.mat: label must be 1, 2 or 3\. Received: \[4\.0\]"),
     "mask": (mat_file(tumorMask=tumour(8 + 8)[:9]), r"4\.mat: image and tumorMask must be of one size"),
     "nobody": (mat_file(PID="   "), r"4\.mat: PID must be the codes of some characters"),
