@@ -9,6 +9,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from tlteach._assets import requirements
+
 
 class Package(NamedTuple):
     """A package: `extra` is empty for those that all need; versions as texts, `None` where there is none."""
@@ -59,9 +61,24 @@ def packages():
     tested, found = _tested(), []
     for each in told:
         extra = re.search(r"extra == [\"'](\w+)", str(each.marker or ""))
-        oldest = next((s.version for s in each.specifier if s.operator == ">="), None)
-        found.append(Package(each.name, extra[1] if extra else "", oldest, tested.get(each.name), installed(each.name)))
+        found.append(
+            Package(each.name, extra[1] if extra else "", _oldest(each), tested.get(each.name), installed(each.name))
+        )
     return found
+
+
+def oldest_allowed(names):
+    """Return the oldest versions that `pyproject.toml` allows, a dict from name to version.
+
+    Args:
+        names: Of packages that all need.
+    """
+    told = {each.name: _oldest(each) for each in map(Requirement, requirements())}
+    return {name: told[name] for name in names}
+
+
+def _oldest(requirement):
+    return next((s.version for s in requirement.specifier if s.operator == ">="), None)
 
 
 def _tested():
