@@ -111,7 +111,7 @@ def set_up(*given, **more):
 
 def shown(cell):
     """What a notebook shows of an error in place of its traceback."""
-    with pytest.raises(Exception) as caught:  # noqa: B017, as the class is the cell's own
+    with pytest.raises(Exception) as caught:
         exec(cell, {})
     (sentence,) = caught.value._render_traceback_()
     return sentence
