@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 import nbformat
 import numpy as np
 import pytest
+import typer
 from colorspacious import cspace_convert, deltaE
 from conftest import ROOT
 from matplotlib.colors import to_rgb
@@ -265,3 +266,22 @@ def test_the_book_is_made_without_a_warning_and_asks_for_nothing_elsewhere(tmp_p
 
     reference = "".join(p.read_text(encoding="utf-8") for p in pages if p.parent.name == "reference")
     assert not [name for name in tl.__all__ if f'id="tlteach.{name}"' not in reference]
+
+
+def test_who_cannot_look_at_the_book_is_told_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import look_at_book
+
+    (tmp_path / "index.html").write_text("<p>One</p>")
+    monkeypatch.setitem(sys.modules, "selenium", None)
+    for given, sentence in (
+        ((None, tmp_path / "none"), f"Received: {tmp_path / 'none'}. Make it: `python tools/make_book.py`."),
+        ((["two"], tmp_path), "must have one of two in it. None of 1 has, such as index.html."),
+        (
+            (None, tmp_path),
+            "needs selenium, which is not installed here. Install it: `pip install selenium`, and Chromium",
+        ),
+    ):
+        with pytest.raises(typer.Exit) as left:
+            look_at_book.main(*given, shots=None)
+        assert left.value.exit_code == 2 and sentence in capsys.readouterr().out
