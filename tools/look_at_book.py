@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 BOOK = Path(__file__).resolve().parent.parent / "book" / "_build" / "html"
 SIZES = {"phone": (390, 844), "screen": (1440, 900)}  # pixels, width and height
-LONGEST = 16000  # pixels of a page that a picture of it shows; Chromium draws no more
+LONGEST = 16000  # pixels of a page that a picture of it shows
 INSTALL = (
     "`pip install selenium`, and Chromium or Chrome with its driver (Debian, Ubuntu: `apt-get install chromium-driver`)"
 )
