@@ -12,8 +12,10 @@ from conftest import ROOT
 
 import tlteach as tl
 from tlteach import _assets, notebooks
+from tlteach._versions import oldest_allowed
 
 SOURCES = sorted((ROOT / "lessons" / "source").glob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ADDRESS = "https://github.com/tlteach/tlteach"
 OPENING = "# %% [markdown]\n# # 01 Short\n#\n# 1 minutes\n\n"
 ASKED = "# %% [markdown]\n# ### Exercise 01.1: One\n\n# %%\n"
@@ -28,8 +30,7 @@ def made(tmp_path, text, read=notebooks.read_source):
 
 
 def test_the_address_is_that_of_pyproject():
-    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
-    assert _assets.repository() == urls["Repository"] == ADDRESS
+    assert _assets.repository() == PROJECT["urls"]["Repository"] == ADDRESS
 
 
 def test_a_wheel_knows_the_address_from_its_metadata(tmp_path, monkeypatch):
@@ -81,20 +82,39 @@ def test_the_quiz_stands_before_the_last_text_of_a_lesson_that_has_one(tmp_path)
     ]  # fmt: skip
 
 
-def set_up(source, monkeypatch, tmp_path, *, colab=True, missing=("tlteach", "keras_hub")):
-    """Run a lesson's set-up cell, and return the command lines that it would have run."""
-    ran, there = [], util.find_spec
+COLAB = {"tensorflow": "2.19.0", "Keras": "3.12.0", "numpy": "2.0.2", "pandas": "2.2.2"}
+
+
+def colab(source, monkeypatch, tmp_path, *, missing=("tlteach", "keras_hub"), there=COLAB, fault=""):
+    """Make this a Colab that has something, and return a lesson's set-up cell and the command lines that it runs."""
+    ran, found = [], util.find_spec
+
+    def run(command, **_):
+        ran.append(command)
+        return SimpleNamespace(returncode=bool(fault), stderr=fault)
+
     monkeypatch.chdir(tmp_path)
-    if colab:
-        monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
-    monkeypatch.setattr(subprocess, "run", lambda command, check: ran.append(command))
-    monkeypatch.setattr(util, "find_spec", lambda name: None if name in missing else there(name))
-    installed = {"tensorflow": "2.19.0", "Keras": "3.10.0", "numpy": "2.0.2", "pandas": "2.2.2"}
-    monkeypatch.setattr(
-        metadata, "distributions", lambda: [SimpleNamespace(name=n, version=v) for n, v in installed.items()]
-    )
-    exec(notebooks.read_source(source).cells[2].source, {})
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name in missing else found(name))
+    installed = [SimpleNamespace(name=name, version=version) for name, version in there.items()]
+    monkeypatch.setattr(metadata, "distributions", lambda: installed)
+    return notebooks.read_source(source).cells[2].source, ran
+
+
+def set_up(*given, **more):
+    """Run a lesson's set-up cell, and return the command lines that it would have run."""
+    cell, ran = colab(*given, **more)
+    exec(cell, {})
     return ran
+
+
+def shown(cell):
+    """What a notebook shows of an error in place of its traceback."""
+    with pytest.raises(Exception) as caught:
+        exec(cell, {})
+    (sentence,) = caught.value._render_traceback_()
+    return sentence
 
 
 def test_set_up_in_colab_holds_what_is_there(monkeypatch, tmp_path):
@@ -102,7 +122,33 @@ def test_set_up_in_colab_holds_what_is_there(monkeypatch, tmp_path):
     assert command == [
         sys.executable, "-m", "pip", "install", "-q", "-c", "held.txt", f"tlteach @ git+{ADDRESS}"
     ]  # fmt: skip
-    assert (tmp_path / "held.txt").read_text().splitlines() == ["tensorflow==2.19.0", "Keras==3.10.0", "numpy==2.0.2"]
+    assert (tmp_path / "held.txt").read_text().splitlines() == ["keras==3.12.0", "numpy==2.0.2", "tensorflow==2.19.0"]
+
+
+def test_set_up_where_colab_is_too_old_says_so_before_pip_is_asked(monkeypatch, tmp_path):
+    allowed = dict(each.split(">=") for each in PROJECT["dependencies"])
+    keras, numpy = f"'keras>={allowed['keras']}'", f"'numpy>={allowed['numpy']}'"
+    cell, ran = colab(SOURCES[0], monkeypatch, tmp_path, there={**COLAB, "Keras": "3.10.0", "numpy": "1.9.3"})
+    assert shown(cell) == (
+        f"tlteach needs {keras} {numpy}. This runtime has keras 3.10.0, numpy 1.9.3. "
+        f"Run `%pip install -U {keras} {numpy}`, choose Runtime > Restart session, and run this cell again."
+    )
+    assert not ran and not list(tmp_path.iterdir())
+
+
+def test_set_up_without_a_network_shows_what_pip_says_and_a_sentence(monkeypatch, tmp_path, capsys):
+    cell, ran = colab(SOURCES[0], monkeypatch, tmp_path, fault="fatal: Could not resolve host")
+    assert shown(cell) == (
+        f"tlteach is fetched from {ADDRESS}. pip could not install it, and says why above. "
+        "Look whether there is a network, and run this cell again."
+    )
+    assert len(ran) == 1 and capsys.readouterr().out == "fatal: Could not resolve host\n"
+
+
+def test_a_wheel_knows_from_its_metadata_what_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr(_assets, "_PACKAGE", tmp_path / "site-packages" / "tlteach")
+    monkeypatch.setattr(metadata, "requires", {"tlteach": ["keras>=3.12", "h5py>=3.10; extra == 'full'"]}.get)
+    assert oldest_allowed(["keras"]) == {"keras": "3.12"}
 
 
 def test_set_up_for_texts_brings_the_extra(monkeypatch, tmp_path):
@@ -110,10 +156,16 @@ def test_set_up_for_texts_brings_the_extra(monkeypatch, tmp_path):
     assert set_up(text, monkeypatch, tmp_path, missing=("keras_hub",))[0][-1] == f"tlteach[text] @ git+{ADDRESS}"
 
 
-@pytest.mark.parametrize("colab", [True, False])
-def test_set_up_does_nothing_where_nothing_is_missing_or_outside_colab(monkeypatch, tmp_path, colab):
-    assert set_up(SOURCES[0], monkeypatch, tmp_path, colab=colab, missing=() if colab else ("tlteach",)) == []
+def test_set_up_does_nothing_where_nothing_is_missing(monkeypatch, tmp_path):
+    assert set_up(SOURCES[0], monkeypatch, tmp_path, missing=()) == []
     assert not list(tmp_path.iterdir())
+
+
+def test_set_up_does_nothing_outside_colab(monkeypatch, tmp_path):
+    cell, ran = colab(SOURCES[0], monkeypatch, tmp_path)
+    monkeypatch.delitem(sys.modules, "google.colab")
+    exec(cell, {})
+    assert not ran and not list(tmp_path.iterdir())
 
 
 def test_a_gap_has_the_names_that_the_check_takes_and_the_hint(tmp_path):

@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 
 import nbformat
 import numpy as np
 import pytest
+import typer
 from colorspacious import cspace_convert, deltaE
 from conftest import ROOT
 from matplotlib.colors import to_rgb
@@ -23,6 +25,10 @@ PAGES = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in sorted((RO
 PAGES = [path for path in PAGES if not NOT_OURS & set(path.relative_to(ROOT).parts)]
 NOTEBOOKS = sorted((ROOT / "lessons").rglob("*.ipynb"))
 NOTEBOOKS = [path for path in NOTEBOOKS if ".ipynb_checkpoints" not in path.parts]
+SAID = [
+    *sorted((ROOT / "lessons" / "quizzes").glob("*.toml")),
+    *sorted((ROOT / "tlteach" / "exercises").glob("*_*.py")),
+]
 MODULES = sorted((ROOT / "tlteach").rglob("*.py"))
 
 
@@ -120,13 +126,29 @@ def is_british(word):
     return any(a in word and not dictionary().unknown([word.replace(a, b)]) for a, b in pairs)
 
 
+def sentences(path):
+    """What a quiz or the checks of a lesson say: every string of the file but a comment or a name."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".toml":
+        return "\n\n".join(values(tomllib.loads(text)))
+    nodes = ast.walk(ast.parse(text))
+    return "\n\n".join(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
+
+
+def values(thing):
+    """The strings of a table, however deep."""
+    if isinstance(thing, dict | list):
+        return [each for part in (thing.values() if isinstance(thing, dict) else thing) for each in values(part)]
+    return [thing] if isinstance(thing, str) else []
+
+
 def everything():
     pages = {named(path): without_code(prose(path)) for path in [*PAGES, *NOTEBOOKS]}
     code = {
         named(path): "\n".join(re.sub(r"`[^`]*`|>>>.*|^ *\.\.\. .*", " ", d, flags=re.M) for d in docstrings(path))
         for path in MODULES
     }
-    return pages | code
+    return pages | code | {named(path): without_code(sentences(path)) for path in SAID}
 
 
 def test_words_are_spelled():
@@ -136,6 +158,16 @@ def test_words_are_spelled():
 
 def test_a_misspelling_is_found():
     assert unknown(without_code("The colour of a netw" + "rok and of a `netwrk` is centred.")) == ["netw" + "rok"]
+
+
+@pytest.mark.parametrize("name", ["quiz.toml", "check.py"])
+def test_a_misspelling_in_a_quiz_or_a_check_is_found(name, tmp_path):
+    text = {
+        "quiz.toml": "[[questions]]\nwhy = 'A netw" + "rok, no `netwrk`.'\n",
+        "check.py": "{1: ['A netw" + "rok']}\n",
+    }
+    (tmp_path / name).write_text(text[name])
+    assert unknown(without_code(sentences(tmp_path / name))) == ["netw" + "rok"]
 
 
 def test_no_common_misspelling_anywhere():
@@ -234,3 +266,22 @@ def test_the_book_is_made_without_a_warning_and_asks_for_nothing_elsewhere(tmp_p
 
     reference = "".join(p.read_text(encoding="utf-8") for p in pages if p.parent.name == "reference")
     assert not [name for name in tl.__all__ if f'id="tlteach.{name}"' not in reference]
+
+
+def test_who_cannot_look_at_the_book_is_told_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import look_at_book
+
+    (tmp_path / "index.html").write_text("<p>One</p>")
+    monkeypatch.setitem(sys.modules, "selenium", None)
+    for given, sentence in (
+        ((None, tmp_path / "none"), f"Received: {tmp_path / 'none'}. Make it: `python tools/make_book.py`."),
+        ((["two"], tmp_path), "must have one of two in it. None of 1 has, such as index.html."),
+        (
+            (None, tmp_path),
+            "needs selenium, which is not installed here. Install it: `pip install selenium`, and Chromium",
+        ),
+    ):
+        with pytest.raises(typer.Exit) as left:
+            look_at_book.main(*given, shots=None)
+        assert left.value.exit_code == 2 and sentence in capsys.readouterr().out

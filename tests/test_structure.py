@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 from conftest import ROOT
+from packaging.specifiers import SpecifierSet
 
 import tlteach as tl
 
@@ -146,3 +147,14 @@ def test_the_oldest_versions_are_those_that_the_package_allows():
     for name, version in (each.split(">=") for each in allowed):
         assert oldest[name].startswith(version), name  # 1.11.1 where 1.11.0 was withdrawn
     assert len(oldest) == len(allowed)
+
+
+def test_the_conda_environment_leaves_what_is_needed_to_the_package():
+    import yaml
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    told = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    python, *rest = told["dependencies"]
+    assert python.removeprefix("python=") in SpecifierSet(project["requires-python"])
+    assert rest == ["pip", {"pip": ["-e .[dev]"]}] and "dev" in project["optional-dependencies"]
+    assert told["name"] == project["name"]

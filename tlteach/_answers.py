@@ -7,6 +7,7 @@ from numbers import Real
 
 import numpy as np
 
+from tlteach._numerals import is_ratio, number_of
 from tlteach._reading import Open, Unfit, is_open, members, plain, shortly, singular
 
 
@@ -28,30 +29,14 @@ class Number:
         if isinstance(answer, dict) and len(answer) == 1:  # one number with its name
             (answer,) = answer.values()
         if isinstance(answer, str):
-            return self._of_text(answer)
+            return number_of(answer, self.unit, self._asked())
         if callable(answer):
             raise Unfit(f"{self._asked()}, and this is a function or class: call it, with brackets.")
         return self._of_array(np.asarray(list(answer) if isinstance(answer, (set, frozenset)) else answer))
 
-    def _of_text(self, text):
-        of = r"/|of|in|out of" if self._is_ratio() else "/"
-        parts = re.fullmatch(rf"\s*([-−]?)\s*(\d+)\s*(?:{of})\s*(\d+)\s*", text)
-        if parts and int(parts[3]):
-            return int(parts[2]) / int(parts[3]) * (-1 if parts[1] else 1)
-        bare = re.sub(
-            r"^(about|around|roughly|at least|ca\.?|times|[~≈=x×*])\s*(?=[-−.\d])", "", text.strip(), flags=re.I
-        )
-        found = re.fullmatch(r"([-+−]?|minus)\s*(\d[\d.,]*(?:e[-+]?\d+)?|\.\d+)\s*([^\d]{0,30})", bare, re.I)
-        digits = found and re.sub(r",(?=\d{3}(?:\D|$))", "", found[2]).replace(",", ".").rstrip(".")
-        if not found or digits.count(".") > 1:
-            raise Unfit(f"{self._asked()}. Received: {shortly(text)}.")
-        share = self._is_ratio() and re.match(r"%|per ?cent", found[3], re.I)
-        return float(digits) * (-1 if found[1].lower() in ("-", "−", "minus") else 1) / (100 if share else 1)
-
-    def _is_ratio(self):
-        return "share" in self.unit or self.unit == "times"
-
     def _of_array(self, array):
+        if array.dtype.kind == "b":
+            raise Unfit(f"{self._asked()}, and this holds True and False. How many of them, or which share, is True?")
         if array.dtype.kind not in "iuf" and not (array.dtype.kind == "O" and array.size == 1):
             raise Unfit(f"{self._asked()}. Received: {shortly(array.item() if array.size == 1 else array)}.")
         if array.size != 1:
@@ -70,19 +55,34 @@ class Number:
     def difference(self, value, right):
         if abs(value - right) <= self.tolerance + 1e-9:
             return None
-        for factor in (100, 0.01):
-            if right and abs(value - factor * right) <= max(factor * self.tolerance, 1e-9):
-                return self._by_a_hundred(factor, right)
+        for factor in (100, -100, 0.01, -0.01):
+            if right and abs(value - factor * right) <= max(abs(factor) * self.tolerance, 1e-9):
+                turned = "" if factor > 0 else " And the sign is not right: which is taken from which?"
+                return self._by_a_hundred(abs(factor), right) + turned
         if right and abs(value + right) <= self.tolerance:
             return "The size is right and the sign is not: which is taken from which?"
-        return f"It is too {'high' if value > right else 'low'}."
+        return self._by_its_kind(value, right) or f"It is too {'high' if value > right else 'low'}."
 
     def _by_a_hundred(self, factor, right):
         if factor > 1 and ("share" in self.unit or (not self.unit and abs(right) <= 1)):
             return "The right number, in the wrong unit: yours is in points or per cent, and a share of 1 is asked for."
-        if factor < 1 and self.unit in ("", "points"):
+        if factor < 1 and self.unit == "points":
             return "The right number, in the wrong unit: yours is a share of 1, and points or per cent are asked for."
         return f"The right digits, and a hundred times too {'large' if factor > 1 else 'small'}."
+
+    def _by_its_kind(self, value, right):
+        """What is wrong with a number before one asks for its size."""
+        least = 1 if abs(right) < 1 else 2  # digits that make a number a rounded one
+        if value in (float(f"{right:.{digits}g}") for digits in range(least, 6)):
+            return "That is the right number, rounded too far: give more of its digits."
+        if "share" in self.unit and value > 1:
+            return "A share lies between 0 and 1."
+        if self._counts() and 0 < value < 1:
+            return f"That is a share, and a number of {self.unit} is asked for."
+        return None
+
+    def _counts(self):
+        return self.unit and not is_ratio(self.unit) and self.unit.isalpha() and self.unit not in ("points", "units")
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,12 @@ class Word:
         found = [name for name, own in ways.items() if {said, said.replace(" ", "")} & own] or self._within(said)
         found = found or [name for name, own in ways.items() if singular(said) in map(singular, own)]
         if len(found) != 1:
-            raise Unfit(f"{self._asked()}. Received: {shortly(answer)}.")
+            several = f", and this names {len(found)} of them" if found else ""
+            raise Unfit(f"{self._asked()}{several}. Received: {shortly(answer)}.")
         return found[0]
 
     def _within(self, said):
-        if len(said) > 300 or re.search(r"\b(not|no|never|neither)\b|n't\b", said):
+        if len(said) > 300 or re.search(r"\b(not|no|never|neither|but|except|without)\b|n't\b", said):
             return []  # a sentence that denies is not guessed at
         found, all_ways = [], [(way, name) for name, ways in self._ways().items() for way in ways]
         for way, name in sorted(all_ways, key=lambda each: -len(each[0])):  # a long one first, and not what is in it
@@ -142,17 +143,25 @@ class Word:
     def _named(self, thing):
         """The name of a class, a function or an object if it is one of the words; else the thing."""
         name = getattr(thing, "__name__", type(thing).__name__)
-        return name if any(plain(name) in ways for ways in self._ways().values()) else thing
+        return name if self.names(plain(name)) else thing
 
     def _ways(self):
         further = self.options if isinstance(self.options, dict) else dict.fromkeys(self.options, ())
         ways = {name: {plain(each) for each in (name, *more)} for name, more in further.items()}
         return {name: own | {each.replace(" ", "") for each in own} for name, own in ways.items()}
 
+    def names(self, said):
+        """Whether something said, without case and marks, is one of the words."""
+        return any(said in ways for ways in self._ways().values())
+
+    def told(self):
+        """The words, in a row."""
+        return ", ".join(map(repr, self.options))
+
     def _asked(self):
         if len(self.options) > 20:
             return f"the answer must be a name such as {next(iter(self.options))!r}"
-        return f"the answer must be one of {', '.join(map(repr, self.options))}"
+        return f"the answer must be one of {self.told()}"
 
     def difference(self, value, right):
         return None if value == right else f"It is not {value}."
@@ -171,20 +180,31 @@ class Names:
     ordered: bool = False
 
     def read(self, answer):
-        found = self._members(answer)
-        if isinstance(answer, str) and set(plain(answer)) <= {plain(each) for each in self.options}:
-            found = list(plain(answer))  # letters without commas: "BCE"
+        found = self._said(answer) if isinstance(answer, str) else self._members(answer)
         if isinstance(answer, (int, float)) and not isinstance(answer, bool):
             found = [answer]
+        one = Word(self.options)
         if found is None:
             raise Unfit(f"a list of names is asked for. Received: {shortly(answer)}.")
         if not found:
-            raise Unfit("a list of names is asked for, and this one is empty.")
+            raise Unfit(f"a list of names is asked for, and this one is empty. Some of {one.told()} belong there.")
+        if all(isinstance(each, (bool, np.bool_)) for each in found):
+            raise Unfit("a list of names is asked for, and this one holds True and False. Name those that you mean.")
         if self.ordered and isinstance(answer, (set, frozenset)):
             raise Unfit("a set has no order: give a list, [...].")
-        one = Word(self.options)
         words = tuple(one.read(each) for each in found)
         return words if self.ordered else frozenset(words)
+
+    def _said(self, text):
+        """The names in a string: with commas, as letters without ("BCE", "B C E"), all of them, or none."""
+        said, letters = plain(text), plain(text).replace(" ", "")
+        if letters and set(letters) <= {plain(each) for each in self.options}:
+            return list(letters)
+        if not self.ordered and re.fullmatch("all|everything|all (of them|two|three|four|five|six|seven)", said):
+            return list(self.options)
+        if said in ("none", "nothing", "none of them") and not Word(self.options).names(said):
+            return []
+        return members(text)
 
     def _members(self, answer):
         if hasattr(answer, "columns") and hasattr(answer, "index"):  # rows of a table: the names are at their left
@@ -232,12 +252,19 @@ class Row:
             found = list(found[0])  # a row within a list, or one row of a matrix
         if len(found) != self.length:
             raise Unfit(f"a list of {self.length} numbers is asked for, and this one has {len(found)}.")
-        return tuple(Number().read(each) for each in found)
+        return tuple(self._at(place, each) for place, each in enumerate(found))
+
+    @staticmethod
+    def _at(place, given):
+        try:
+            return Number().read(given)
+        except Unfit as error:
+            raise Unfit(f"at place {place} (counted from 0): {error}") from None
 
     def difference(self, value, right):
         wrong = [i for i, (a, b) in enumerate(zip(value, right, strict=True)) if abs(a - b) > self.tolerance]
         places = ", ".join(map(str, wrong[:4])) + (" and others" if len(wrong) > 4 else "")
-        return f"Look again at place {places} (counted from 0)." if wrong else None
+        return f"Look again at place{'s' if len(wrong) > 1 else ''} {places} (counted from 0)." if wrong else None
 
 
 @dataclass(frozen=True)
@@ -283,6 +310,10 @@ class Table:
             raise Unfit(f"in {name!r}: {error}") from None
 
     def difference(self, value, right):
+        exchanged = [name for name in self.kinds if value[name] != right[name]]
+        numbers = all(isinstance(kind, Number) for kind in self.kinds.values())
+        if exchanged and numbers and sorted(value.values()) == sorted(right.values()):
+            return f"The right numbers, and not each at its own name: look at {', '.join(map(repr, exchanged))}."
         for name, kind in self.kinds.items():
             why = kind.difference(value[name], right[name])
             if why:

@@ -35,11 +35,25 @@ def weights_file(name, source=None):
 
 def repository():
     """Return the project's address on the web, as `pyproject.toml` has it; without a checkout, as the wheel has it."""
-    file = _PACKAGE.parent / "pyproject.toml"
-    if file.exists() and not (_PACKAGE / "_lessons").exists():
-        return tomllib.loads(file.read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+    project = _project()
+    if project:
+        return project["urls"]["Repository"]
     urls = dict(each.split(", ", 1) for each in metadata.metadata("tlteach").get_all("Project-URL"))
     return urls["Repository"]
+
+
+def requirements():
+    """Return what the package needs, such as `"keras>=3.12"`, from where `repository` looks; a wheel's, with extras."""
+    project = _project()
+    return project["dependencies"] if project else metadata.requires("tlteach")
+
+
+def _project():
+    """The table of a checkout's `pyproject.toml`; none where the package is installed."""
+    file = _PACKAGE.parent / "pyproject.toml"
+    if file.exists() and not (_PACKAGE / "_lessons").exists():
+        return tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    return {}
 
 
 def cache_dir():

@@ -34,7 +34,7 @@ class Function:
 
     def call(self, function, case):
         try:
-            return function(*copy.deepcopy(case))
+            return function(*map(copy.deepcopy, case))  # one by one: what two arguments share is not the same object
         except (Exception, SystemExit) as error:
             return self._with_arrays(function, case, error)
 
@@ -46,8 +46,8 @@ class Function:
                 return function(*(np.array(each) if isinstance(each, list) else copy.deepcopy(each) for each in case))
         except (Exception, SystemExit):
             pass
-        text = shortly(str(error))
-        raise Unfit(f"your function raised {type(error).__name__} ({text}) for {_said(case)}.") from None
+        text = f" ({shortly(str(error))})" if str(error) else ""
+        raise Unfit(f"your function raised {type(error).__name__}{text} for {_said(case)}.") from None
 
     def difference(self, value, right):
         for case in self.cases:

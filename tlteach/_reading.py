@@ -21,15 +21,26 @@ def shortly(thing):
         elif isinstance(thing, (float, np.number)):
             text = f"{thing:.4g}"
         elif type(thing) is np.ndarray and thing.size <= 12:
-            text = str(thing.tolist())
+            text = repr(_bare(thing.tolist()))
         elif getattr(thing, "shape", ()) and type(thing).__name__ in ("DataFrame", "Series", "ndarray"):
             text = f"{type(thing).__name__} of shape {tuple(thing.shape)}"
         else:
-            text = repr(thing)[:200]
+            text = repr(_bare(thing))[:200]
         text = " ".join(text.split())
     except Exception:
         text = f"an object of {type(thing).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _bare(thing):
+    """A list, tuple or dict with Python's numbers in place of NumPy's, which are long to read, in four digits."""
+    if isinstance(thing, float):  # NumPy's too
+        return float(f"{thing:.4g}")
+    if isinstance(thing, np.generic):
+        return thing.item()
+    if type(thing) is dict:
+        return {_bare(name): _bare(each) for name, each in thing.items()}
+    return type(thing)(map(_bare, thing)) if type(thing) in (list, tuple) else thing
 
 
 def is_open(answer):

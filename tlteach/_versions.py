@@ -10,6 +10,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tlteach._assets import requirements
+
 
 class Package(NamedTuple):
     """A package: `extra` is empty for those that all need; versions as texts, `None` where there is none."""
@@ -77,10 +79,23 @@ def packages():
         if each.name == "tlteach":
             continue  # an extra that holds the others
         extra = re.search(r"extra == [\"'](\w+)", str(each.marker or ""))
-        oldest = next((s.version for s in each.specifier if s.operator == ">="), None)
         known = tested.get(canonicalize_name(each.name))
-        found.append(Package(each.name, extra[1] if extra else "", oldest, known, installed(each.name)))
+        found.append(Package(each.name, extra[1] if extra else "", _oldest(each), known, installed(each.name)))
     return found
+
+
+def oldest_allowed(names):
+    """Return the oldest versions that `pyproject.toml` allows, a dict from name to version.
+
+    Args:
+        names: Of packages that all need.
+    """
+    told = {each.name: _oldest(each) for each in map(Requirement, requirements())}
+    return {name: told[name] for name in names}
+
+
+def _oldest(requirement):
+    return next((s.version for s in requirement.specifier if s.operator == ">="), None)
 
 
 def _tested():

@@ -17,12 +17,14 @@ import re
 from pathlib import Path
 
 from tlteach._assets import repository
+from tlteach._versions import oldest_allowed
 
 _SOLUTION = re.compile(r"^# solution(?:: (?P<hint>[^\n]+))?\n(?P<code>.*?)^# end$", re.M | re.S)
 _CHECK = re.compile(r'^tl\.check\("(\d\d\.\d+)", .+\)$', re.M)
 _EXERCISE = re.compile(r"^### Exercise (\d\d\.\d+): .+$", re.M)
 _MODULES = {"text": "keras_hub"}  # what an extra of the package brings, by the module that is looked for
 
+_HELD = ("keras", "numpy", "tensorflow")  # Colab's own, by their names in pyproject.toml
 _SET_UP = """\
 # In Colab this installs what is missing, and holds Colab's own TensorFlow, Keras and NumPy. Elsewhere it does nothing.
 import sys
@@ -32,11 +34,33 @@ if "google.colab" in sys.modules:
     from importlib import metadata, util
     from pathlib import Path
 
+    from packaging.version import Version
+
+    class Stop(Exception):
+        def _render_traceback_(self):  # what a notebook shows: the sentence alone
+            return [str(self)]
+
     if not all(util.find_spec(name) for name in {modules}):
-        held = [d for d in metadata.distributions() if d.name.lower() in ("tensorflow", "keras", "numpy")]
-        Path("held.txt").write_text("".join(f"{{d.name}}=={{d.version}}\\n" for d in held))
+        oldest = {oldest}
+        held = {{str(d.name).lower(): d.version for d in metadata.distributions()}}
+        held = {{name: held[name] for name in oldest if name in held}}
+        old = {{name: version for name, version in held.items() if Version(version) < Version(oldest[name])}}
+        if old:
+            found = ", ".join(f"{{name}} {{version}}" for name, version in old.items())
+            wanted = " ".join(f"'{{name}}>={{oldest[name]}}'" for name in old)
+            raise Stop(
+                f"tlteach needs {{wanted}}. This runtime has {{found}}. "
+                f"Run `%pip install -U {{wanted}}`, choose Runtime > Restart session, and run this cell again."
+            )
+        Path("held.txt").write_text("".join(f"{{name}}=={{version}}\\n" for name, version in held.items()))
         pip = [sys.executable, "-m", "pip", "install", "-q", "-c", "held.txt"]
-        subprocess.run([*pip, "{package} @ git+{address}"], check=True)"""
+        done = subprocess.run([*pip, "{package} @ git+{address}"], capture_output=True, text=True)
+        if done.returncode:
+            print(done.stderr)
+            raise Stop(
+                "tlteach is fetched from {address}. pip could not install it, and says why above. "
+                "Look whether there is a network, and run this cell again."
+            )"""
 
 
 def read_source(path):
@@ -160,7 +184,7 @@ def _set_up(path):
     extra = re.search(r"tlteach\[(\w+)\]", path.read_text(encoding="utf-8"))
     modules = ("tlteach", _MODULES[extra[1]]) if extra else ("tlteach",)
     package = f"tlteach[{extra[1]}]" if extra else "tlteach"
-    return _SET_UP.format(modules=modules, package=package, address=repository())
+    return _SET_UP.format(modules=modules, oldest=oldest_allowed(_HELD), package=package, address=repository())
 
 
 def _quiz(path, number):

@@ -249,8 +249,8 @@ held.groupby("way", sort=False)[["target", "old task"]].agg(["mean", "min", "max
 
 # %%
 target = held.pivot(index="seed", columns="way", values="target")[list(held["way"].unique())]
-gains = 100 * target.sub(target["probe"], axis=0).drop(columns="probe")
-gains.T.round(1)
+above_probe = 100 * target.sub(target["probe"], axis=0).drop(columns="probe")
+above_probe.T.round(1)
 
 # %% [markdown]
 # First the **target**. Read it seed by seed, as three draws of 64 labels differ by more than the ways do:
@@ -359,9 +359,9 @@ last = naked.history.iloc[-1]
 print(tl.claim("training accuracy at the end, less validation", last["accuracy"] - last["val_accuracy"], 0.05, 0.6))
 print(tl.claim("times the least validation loss at the end", loss.iloc[-1] / loss.min(), 1.1, 5))
 for way in ("lower rate", "last stage", "L2-SP"):
-    print(tl.claim(f"points above the probe, {way}", gains[way].mean(), -2, 8))
+    print(tl.claim(f"points above the probe, {way}", above_probe[way].mean(), -2, 8))
 for way in ("probe first", "dropout", "weight decay"):
-    print(tl.claim(f"points above the probe, {way}", gains[way].mean(), -22, 3))
+    print(tl.claim(f"points above the probe, {way}", above_probe[way].mean(), -22, 3))
 
 # %%
 print(tl.claim("backgrounds, as it came", knew, 0.5, 0.72))

@@ -257,7 +257,7 @@ def by_remedies(shift, seed, remedies=remedies, few=40):
     return {name: right(model, test.x, test.split.labels) for name, model in models.items()}
 
 # %%
-def gains(table, bar="nothing"):
+def points_gained(table, bar="nothing"):
     """A row for each shift, draw and way: points gained over the bar in the same draw."""
     gained = 100 * table.sub(table[bar], axis=0).drop(columns=bar)
     return gained.rename_axis(columns="way").stack().rename("points gained").reset_index()
@@ -268,7 +268,7 @@ runs = pd.DataFrame(runs).T.rename_axis(["shift", "draw"])
 runs.groupby("shift", sort=False).mean().round(3)
 
 # %%
-tl.plot_ranges(gains(runs), beside="shift", value="points gained").axvline(0, color="0.7", zorder=0);
+tl.plot_ranges(points_gained(runs), beside="shift", value="points gained").axvline(0, color="0.7", zorder=0);
 
 # %% [markdown]
 # Points above or below the same draw without a remedy.
@@ -376,7 +376,7 @@ fought.groupby("shift", sort=False).agg(["mean", "min", "max"]).round(3)
 # ## All of it in one picture
 
 # %%
-everything = pd.concat([gains(table) for table in (runs, normed, fought)])
+everything = pd.concat([points_gained(table) for table in (runs, normed, fought)])
 tl.plot_ranges(everything, beside="shift", value="points gained").axvline(0, color="0.7", zorder=0);
 
 # %%

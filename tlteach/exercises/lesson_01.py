@@ -1,6 +1,6 @@
 """Checks of lesson 01, A first transfer."""
 
-from tlteach._answers import Names, Number, Table, Word
+from tlteach._answers import Count, Names, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 
 _BENEFITS = {"start": Number(0.06, "points"), "slope": Number(0.06, "times"), "asymptote": Number(0.06, "points")}
@@ -14,7 +14,7 @@ _DESIGN = {
         }
     ),
     "labels": Word({"the same": ["same"], "others": ["other"]}),
-    "seeds": Number(),
+    "seeds": Count(),
 }
 
 

@@ -13,6 +13,7 @@ _ALIKE = (
     (_NEAREST, np.array(["cat", "cat", "dog", "dog"])),
     (_NEAREST[:, :2], np.array([0, 0, 0, 1])),
     (_NEAREST, np.array(["a", "a", "a", "a"])),
+    (_NEAREST, np.array(["cat", "dog", "cat", "dog"])),
 )
 
 
@@ -34,6 +35,10 @@ def _first_alone(nearest, answers):
 
 def _by_place(nearest, answers):
     return (answers[nearest[:, 1:]] == answers[:, None]).mean(axis=0)
+
+
+def _any_alike(nearest, answers):
+    return (answers[nearest[:, 1:]] == answers[:, None]).any(axis=1).mean()
 
 
 def _of_indices(nearest, answers):
@@ -139,7 +144,15 @@ EXERCISES = [
             Mistake(
                 [24.0], "That is `block5` above chance. What would the same network have reached without pretraining?"
             ),
-            Mistake([5.0], "That is the animal's row. The question is about brightness."),
+            Mistake([5.0, 10.0, 15.0, 20.0], "That is of the animal's rows. The question is about brightness."),
+            Mistake(
+                [74.0, 83.0, 0.74, 0.83],
+                "That is one of the two accuracies. What pretraining adds is their difference.",
+            ),
+            Mistake(
+                [33.0], "That is the twin above chance. How far is the pretrained network above or below the *twin*?"
+            ),
+            Mistake([-4.0], "That is what the twin loses from `block1` to `block5`. Compare at `block5` alone."),
             Mistake(
                 [-12.0], "That is what pretraining loses from `block1` to `block5`. Compare with the twin, at `block5`."
             ),
@@ -167,6 +180,7 @@ EXERCISES = [
             ),
             Mistake([_count], "You counted them. A share is between 0 and 1: take the mean."),
             Mistake([_first_alone], "You asked the nearest one only. All neighbours after the picture itself count."),
+            Mistake([_any_alike], "You asked whether *any* neighbour agrees. The share of all of them is asked for."),
             Mistake([_by_place], "One share for each place among the neighbours: average them into one number."),
             Mistake(
                 [_of_indices],

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tlteach._answers import Number, Table, Word
+from tlteach._answers import Count, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 from tlteach._functions import Function
 from tlteach._reading import Unfit, shortly
@@ -102,7 +102,7 @@ _ARMS = {
     "B trains": Word({"conv5, then conv4 too": ["conv5 then conv4"], "conv5 alone": ["only conv5"]}),
     "B epochs": Number(),
     "compare on": Word({"validation": ["val"], "test": [], "training": ["train"]}),
-    "seeds": Number(),
+    "seeds": Count(),
 }
 
 

@@ -1,6 +1,6 @@
 """Checks of lesson 05, Speech spectrograms."""
 
-from tlteach._answers import Names, Number, Table, Word
+from tlteach._answers import Count, Names, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 
 _AVERAGES = {
@@ -13,8 +13,8 @@ _COST = {"speaker": Number(0.06, "points"), "accent": Number(0.06, "points")}
 _DESIGN = {
     "recordings": Word(
         {
-            "one of each digit, two speakers": ["two speakers"],
-            "two of each digit, one speaker": ["one speaker"],
+            "one of each digit, two speakers": ["two speakers", "one of each digit"],
+            "two of each digit, one speaker": ["one speaker", "two of each digit"],
             "twenty of one digit": ["one digit"],
         }
     ),
@@ -26,7 +26,7 @@ _DESIGN = {
         }
     ),
     "with": Word({"twenty of the old accents added": ["old accents"], "nothing added": ["nothing"]}),
-    "seeds": Number(),
+    "seeds": Count(),
 }
 
 
@@ -105,8 +105,9 @@ EXERCISES = [
             Mistake(
                 [1840, 368, 1104],
                 "Those are recordings. Ask for the different speakers: a `set`, or `unique()`.",
-                when=lambda n: n > 46,
+                when=lambda n: n >= 100,
             ),
+            Mistake([92], "You added up both sides. Who stands in both of them?"),
             Mistake([7], "7 is the number of accents, or of speakers in validation. Count speakers on both sides."),
         ],
         otherwise="Take the set of speakers of each table, and count what is in both.",
@@ -141,6 +142,16 @@ EXERCISES = [
                 [{"speaker": 6, "accent": 4}],
                 "The other way round: from `speaker known` to `accent known` only the speaker becomes unknown.",
                 when=lambda c: abs(c["speaker"] - 6) < 0.1 and abs(c["accent"] - 4) < 0.1,
+            ),
+            Mistake(
+                [{"speaker": 5, "accent": 15}, {"speaker": 9, "accent": 15}, {"speaker": 5, "accent": 9}],
+                "Those are errors: what an accuracy has less than 1. A cost is the difference of two accuracies.",
+                when=lambda c: c["speaker"] in (5, 9) and c["accent"] in (9, 15),
+            ),
+            Mistake(
+                [{"speaker": 4.2, "accent": 6.6}],
+                "That is the loss relative to what was there. A point is a hundredth of accuracy, whatever was there.",
+                when=lambda c: abs(c["speaker"] - 4.2) < 0.1 and abs(c["accent"] - 6.6) < 0.1,
             ),
             Mistake(
                 [{"speaker": 91, "accent": 85}],

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlteach._answers import Number, Table, Word
+from tlteach._answers import Count, Number, Table, Word
 from tlteach._exercises import Exercise, Mistake
 from tlteach._functions import Function
 
@@ -75,11 +75,15 @@ def _shares(before, after, should_rise):
 
 _DESIGN = {
     "beside it": Word(
-        {"random twin, frozen": ["random twin"], "bag of words": [], "BERT, fine-tuned": ["fine-tuned bert"]}
+        {
+            "random twin, frozen": ["random twin"],
+            "bag of words": [],
+            "BERT, fine-tuned": ["fine-tuned bert", "fine-tuned"],
+        }
     ),
     "texts": Word({"films": [], "restaurants": [], "both": []}),
     "draws": Word({"the same": ["same"], "others": ["other"]}),
-    "number of draws": Number(),
+    "number of draws": Count(),
 }
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlteach._answers import Number, Row, Table, Word
+from tlteach._answers import Count, Number, Row, Table, Word
 from tlteach._exercises import Exercise, Mistake
 from tlteach._functions import Function
 
@@ -96,7 +96,7 @@ _DESIGN = {
     ),
     "model": Word({"words and capitals": ["bar with capitals"], "BERT": []}),
     "measure": Word({"F1": ["entity f1"], "share of words": ["accuracy"]}),
-    "seeds": Number(),
+    "seeds": Count(),
 }
 
 
@@ -127,6 +127,11 @@ EXERCISES = [
                 [[-1, 1, 0, 0, 0, 0, 3, 0, 0, -1], [0, 1, 0, 0, 0, 0, 3, 0, 0, 0]],
                 "0 is the label `O`: the model would learn that the rest of a name is outside of it. Masked is -1.",
             ),
+            Mistake(
+                [[-100, 1, -100, -100, -100, 0, 3, -100, -100, -100]],
+                "-100 is how other libraries mask. Here the mask is -1.",
+                when=lambda row: -100 in row,
+            ),
             Mistake([[0, 1, -1, -1, -1, 0, 3, -1, -1, 0]], "`[CLS]` and `[SEP]` are no words: they are masked too."),
             Mistake(
                 [[-1, -1, -1, -1, 1, 0, -1, -1, 3, -1]], "You put the label on the last piece. It stands on the first."
@@ -141,7 +146,7 @@ EXERCISES = [
     ),
     Exercise(
         "07.2",
-        Number(0.006),
+        Number(0.006, "a share of 1"),
         right=0.5,
         accepts=[0.5, "0.5", 1 / 2, np.float64(0.5)],
         mistakes=[

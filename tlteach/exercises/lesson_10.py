@@ -35,6 +35,7 @@ _DESIGN = {
     "judged by": Word(
         {
             "patients that were held out": ["held out", "held-out patients"],
+            "pictures that were held out": ["held-out pictures"],
             "training accuracy": ["training"],
             "source's accuracy": ["source accuracy", "the source's accuracy"],
         }
@@ -280,6 +281,11 @@ EXERCISES = [
                 [_plan(judged="training accuracy")],
                 "Sources that memorised are fast on training labels. Ask patients who were not learned from.",
                 when=lambda p: p["judged by"] == "training accuracy",
+            ),
+            Mistake(
+                [_plan(judged="pictures that were held out")],
+                "Other pictures of the same ten patients are half known. Hold out patients, with all their pictures.",
+                when=lambda p: p["judged by"] == "pictures that were held out",
             ),
             Mistake(
                 [_plan(judged="source's accuracy")],

@@ -16,7 +16,7 @@ _DESIGN = {
         {
             "both scanners in each class": ["both scanners"],
             "as the clinic's archive": ["archive"],
-            "scanner a alone": ["scanner a"],
+            "scanner A alone": ["scanner a"],
         }
     ),
     "unit": Word(("patient", "slice")),
@@ -151,9 +151,9 @@ EXERCISES = [
                 when=lambda p: p["test"] == "as the clinic's archive",
             ),
             Mistake(
-                [_plan("scanner a alone")],
+                [_plan("scanner A alone")],
                 "Then one group of each class is never asked about, and it may be the one that is lost.",
-                when=lambda p: p["test"] == "scanner a alone",
+                when=lambda p: p["test"] == "scanner A alone",
             ),
             Mistake(
                 [_plan(unit="slice")],

@@ -92,7 +92,7 @@ _STEPS = ("train the head", "trainable = True", "freeze BatchNorm", "compile", "
 _ORDER = Names(
     {
         "train the head": ["head", "train head"],
-        "trainable = True": ["trainable", "unfreeze", "trainable=True"],
+        "trainable = True": ["trainable true", "unfreeze", "trainable=True"],
         "freeze BatchNorm": ["batchnorm", "freeze batch norm"],
         "compile": [],
         "fit": [],
@@ -130,7 +130,7 @@ EXERCISES = [
         mistakes=[
             Mistake([1], "Then they stay in 0..1, the trap of room 1."),
             Mistake(
-                [1 / 255, 0.0039], "That divides once more: they would end in 0..0.004.", when=lambda s: 0 < s < 0.01
+                [1 / 255, 0.0039], "That divides once more: they would end in 0..0.004.", when=lambda s: 0 < s < 0.005
             ),
             Mistake([256], "Then white would be 256. The largest byte is 255."),
             Mistake(
