@@ -151,8 +151,8 @@ def _why_no_temperature(validated):
         return "No temperature is told, as the model learned from the validation split from the beginning."
     wrong = len(validated.mistakes())
     if validated.n < 2 * ENOUGH or wrong < ENOUGH_MISTAKES:
-        told = f"of {validated.n} in the validation split {wrong} were classified wrongly"
-        return f"No temperature is told: {told}, too few to tell it by."
+        told = f"{wrong} of {validated.n} there were classified wrongly, and it needs {ENOUGH_MISTAKES} of {2 * ENOUGH}"
+        return f"Validation has too few to tell a temperature by: {told}."
     try:
         temperature_of(validated)
     except ValueError:

@@ -42,7 +42,9 @@ def unseen_by_probe(probe, part):
         probe: A `keras.Model` on features.
         part: The validation `Part`.
     """
-    return Unseen("the linear probe before it learned from them too", np.asarray(probe.predict_on_batch(part.x)))
+    return Unseen(
+        "the linear probe that learned from the training split alone", np.asarray(probe.predict_on_batch(part.x))
+    )
 
 
 def unseen_by_tuned(model, split, *, final=False):
@@ -53,8 +55,8 @@ def unseen_by_tuned(model, split, *, final=False):
         split: The validation `Split`.
         final: Whether it is the one that is kept.
     """
-    told = "this model, which did not learn from them" if final else "the model before it learned from them too"
-    return Unseen(told, predict(model, split))
+    which = "this model, which" if final else "the fine-tuned model that"
+    return Unseen(f"{which} learned from the training split alone", predict(model, split))
 
 
 def tune(model, splits, phases, *, greedy, seed):
