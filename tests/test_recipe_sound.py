@@ -37,9 +37,9 @@ def test_validation_is_learned_from_too_and_the_test_is_not(words, quick, monkey
 def test_the_head_begins_as_the_probe_and_all_stages_move(words, quick):
     net = small_backbone("resnet50")
     before = [w.copy() for w in net.model.get_layer("conv2_block1_1_conv").get_weights()]
-    model, run, told = learn_sounds(net, words, store=None)
+    model, run, told, unseen = learn_sounds(net, words, store=None)
     after = net.model.get_layer("conv2_block1_1_conv").get_weights()
-    assert run is None and model.output_shape == (None, 2) and np.abs(before[0] - after[0]).max() > 0
+    assert run is None and unseen is None and model.output_shape == (None, 2) and np.abs(before[0] - after[0]).max() > 0
     n = words.train.num_examples + words.val.num_examples
     assert told == (
         f"All stages fine-tuned in 2 epochs of {n} recordings at 3 speeds, those for validation among them, "
@@ -50,7 +50,7 @@ def test_the_head_begins_as_the_probe_and_all_stages_move(words, quick):
 def test_a_probe_alone_moves_nothing(words):
     net = small_backbone("resnet50")
     before = [w.copy() for w in net.model.get_weights()]
-    _, _, told = learn_sounds(net, words, phases=0, store=None)
+    _, _, told, _ = learn_sounds(net, words, phases=0, store=None)
     assert told.startswith("Linear probe, no fine-tuning")
     for one, other in zip(before, net.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,11 +1,13 @@
 """What the recipes share: a probe's mistakes, phases tried one by one, and the sentence that says what they gave."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tlteach.data import Split
+from tlteach.evaluation import predict
 from tlteach.finetune import fine_tune
 
 ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
@@ -19,6 +21,42 @@ def mistakes_of(probe, part):
         part: `Part`.
     """
     return int((np.asarray(probe.predict_on_batch(part.x)).argmax(1) != part.y).sum())
+
+
+class Unseen(NamedTuple):
+    """What a model gave on validation before anything learned from it: to choose thresholds by.
+
+    Attributes:
+        told: Which model, in words.
+        probabilities: `(validation pictures, classes)`.
+    """
+
+    told: str
+    probabilities: np.ndarray
+
+
+def unseen_by_probe(probe, part):
+    """Take the probabilities of a probe that was solved on the training split.
+
+    Args:
+        probe: A `keras.Model` on features.
+        part: The validation `Part`.
+    """
+    return Unseen(
+        "the linear probe that learned from the training split alone", np.asarray(probe.predict_on_batch(part.x))
+    )
+
+
+def unseen_by_tuned(model, split, *, final=False):
+    """Take the probabilities of a model that was fine-tuned on the training split.
+
+    Args:
+        model: A model from `attach_head`.
+        split: The validation `Split`.
+        final: Whether it is the one that is kept.
+    """
+    which = "this model, which" if final else "the fine-tuned model that"
+    return Unseen(f"{which} learned from the training split alone", predict(model, split))
 
 
 def tune(model, splits, phases, *, greedy, seed):

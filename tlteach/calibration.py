@@ -1,6 +1,7 @@
 """Calibration: whether a model that is 90 % sure is right nine times of ten, and how to mend it."""
 
 import math
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -43,13 +44,17 @@ def calibration_table(report, *, bins=10):
         raise ValueError(f"bins must be 1 to {report.n}, the number of pictures. Received: {bins}.")
     confidence = report.predictions["probability"].to_numpy("float64")
     right = (report.predictions["class"] == report.predictions["predicted"]).to_numpy()
-    inner = np.percentile(confidence, np.linspace(0, 100, bins + 1))[1:-1]
-    places = np.searchsorted(inner, confidence)  # equal confidences stay in one bin
+    places = _places(confidence, bins)
     rows = []
     for place in np.unique(places):
         own = places == place
         rows.append({"confidence": confidence[own].mean(), **measured_share(report, right, own)})
     return pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="bin")).rename(columns={"value": "accuracy"})
+
+
+def _places(confidence, bins):
+    """The bin of each confidence, from 0; equal confidences stay in one bin."""
+    return np.searchsorted(np.percentile(confidence, np.linspace(0, 100, bins + 1))[1:-1], confidence)
 
 
 def expected_calibration_error(report, *, bins=10):
@@ -79,6 +84,76 @@ def expected_calibration_error(report, *, bins=10):
     """
     table = calibration_table(report, bins=bins)
     return float(np.average((table["accuracy"] - table["confidence"]).abs(), weights=table["n"]))
+
+
+def error_by_luck(report, *, bins=10, draws=500, seed=0):
+    """Return the calibration error that a perfectly calibrated model would show on so many pictures, in the mean.
+
+    Each picture is drawn right with the probability that the model gave: what error is left is
+    luck. Pictures of one patient are right and wrong together, so there luck does somewhat more.
+
+    Args:
+        report: `Report`.
+        bins: How many bins, as in `expected_calibration_error`.
+        draws: How often to draw.
+        seed: Seed of the drawing.
+
+    Returns:
+        The error, 0 to 1.
+    """
+    confidence, random = report.predictions["probability"].to_numpy("float64"), np.random.default_rng(seed)
+    places = _places(confidence, bins)
+    gaps = [np.bincount(places, (random.random(report.n) < confidence) - confidence) for _ in range(draws)]
+    return float(np.abs(gaps).sum(1).mean() / report.n)
+
+
+def temperature_of(report):
+    """Return the temperature at which the log loss of a report's probabilities is least.
+
+    It is that of `scale_temperature`, for probabilities of a model that is not at hand.
+
+    Args:
+        report: `Report` of the validation split.
+
+    Raises:
+        ValueError: If the report cannot tell the temperature, as in `best_temperature`.
+    """
+    return best_temperature(_logits(report), _labels(report))
+
+
+def at_temperature(report, temperature):
+    """Return the report as it would be if all logits were divided by a temperature.
+
+    Args:
+        report: `Report`.
+        temperature: Above 0; above 1 makes less sure.
+    """
+    from scipy.special import softmax
+
+    scaled = softmax(_logits(report) / temperature, axis=1)
+    names = [f"p_{name}" for name in report.classes]
+    told = report.predictions.assign(**dict(zip(names, scaled.T, strict=True)), probability=scaled.max(1))
+    return replace(report, predictions=told)
+
+
+def log_losses(report):
+    """Return the log loss of each picture, `(n,)`: how much a model is surprised by the truth.
+
+    Args:
+        report: `Report`.
+    """
+    from scipy.special import log_softmax
+
+    return -log_softmax(_logits(report), axis=1)[np.arange(report.n), _labels(report)]
+
+
+def _logits(report):
+    """Logarithms of the probabilities: the logits, but for a constant in each row; `(n, classes)`."""
+    return np.log(np.maximum(report.predictions[[f"p_{n}" for n in report.classes]].to_numpy("float64"), 1e-38))
+
+
+def _labels(report):
+    return pd.Index(report.classes).get_indexer(report.predictions["class"])
 
 
 def scale_temperature(model, split):

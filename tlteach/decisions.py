@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from tlteach.evaluation import interval_of_drawn, measured_share, resampled
+from tlteach.evaluation import codes_of, interval_of_drawn, measured_share, resampled
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ def roc_curve(report, positive, *, resamples=1000, seed=0):
     false, true, thresholds = metrics.roc_curve(truth, score, drop_intermediate=False)
     table = pd.DataFrame({"threshold": thresholds, "false_positive_rate": false, "sensitivity": true})
     drawing = {"resamples": resamples, "seed": seed}
-    area, interval = _area(metrics.roc_auc_score, truth, score, codes=_codes(report), drawing=drawing)
+    area, interval = _area(metrics.roc_auc_score, truth, score, codes=codes_of(report), drawing=drawing)
     return Curve(table, area, interval, names, int(truth.sum()), report.n)
 
 
@@ -203,7 +203,7 @@ def precision_recall_curve(report, positive, *, resamples=1000, seed=0):
     precision, recall, thresholds = metrics.precision_recall_curve(truth, score)
     table = pd.DataFrame({"threshold": np.append(thresholds, np.inf), "recall": recall, "precision": precision})
     drawing = {"resamples": resamples, "seed": seed}
-    area, interval = _area(metrics.average_precision_score, truth, score, codes=_codes(report), drawing=drawing)
+    area, interval = _area(metrics.average_precision_score, truth, score, codes=codes_of(report), drawing=drawing)
     return Curve(table[::-1].reset_index(drop=True), area, interval, names, int(truth.sum()), report.n)
 
 
@@ -215,11 +215,6 @@ def _both_kinds(report, positive):
             "evaluate a split with other classes too."
         )
     return names, truth, score
-
-
-def _codes(report):
-    """The group of each picture, as a number; without groups each is its own."""
-    return np.arange(report.n) if report.groups is None else pd.factorize(report.predictions[report.groups])[0]
 
 
 def _area(area_of, truth, score, *, codes, drawing):
@@ -239,7 +234,23 @@ def _area(area_of, truth, score, *, codes, drawing):
     return area, interval_of_drawn(drawn, area, pairs)
 
 
-def one_against_rest(report):
+def curves_against_rest(report, *, resamples=500):
+    """Measure both curves of each class against all others together.
+
+    Args:
+        report: `Report`.
+        resamples: Bootstrap resamples for the intervals.
+
+    Returns:
+        Dict from each class that the split has, besides others, to `(roc_curve, precision_recall_curve)`.
+    """
+    true = report.predictions["class"].to_numpy()
+    names = [name for name in report.classes if 0 < (true == name).sum() < report.n]
+    how = {"resamples": resamples}
+    return {name: (roc_curve(report, name, **how), precision_recall_curve(report, name, **how)) for name in names}
+
+
+def one_against_rest(report, *, curves=None):
     """Measure each class against all others together: what is found, what is a false alarm, how well they part.
 
     Sensitivity and specificity are those of the likeliest class; where mistakes cost differently,
@@ -247,6 +258,7 @@ def one_against_rest(report):
 
     Args:
         report: `Report`.
+        curves: Those of `curves_against_rest`, if they are at hand.
 
     Returns:
         `pandas.DataFrame`, a row a class that the split has, besides others: n (pictures of it), then
@@ -262,20 +274,17 @@ def one_against_rest(report):
     Reference:
         Hand and Till 2001, A simple generalisation of the area under the ROC curve; lesson 04.
     """
-    true = report.predictions["class"].to_numpy()
-    names = [name for name in report.classes if 0 < (true == name).sum() < report.n]
-    return pd.DataFrame(
-        [_against_rest(report, name) for name in names], index=pd.Index(names, name="class", dtype=object)
-    )
+    curves = curves_against_rest(report) if curves is None else curves
+    rows = [_against_rest(report, name, curves[name]) for name in curves]
+    return pd.DataFrame(rows, index=pd.Index(list(curves), name="class", dtype=object))
 
 
-def _against_rest(report, name):
+def _against_rest(report, name, curves):
     truth, called = (report.predictions[column].to_numpy() == name for column in ("class", "predicted"))
     row = {"n": int(truth.sum())}
     for measure, hits, rows in (("sensitivity", called, truth), ("specificity", ~called, ~truth)):
         found = measured_share(report, hits, rows)
         row |= {measure: found["value"], f"{measure}_low": found["low"], f"{measure}_high": found["high"]}
-    for measure, curve_of in (("AUC", roc_curve), ("average_precision", precision_recall_curve)):
-        curve = curve_of(report, name, resamples=500)
+    for measure, curve in zip(("AUC", "average_precision"), curves, strict=True):
         row |= {measure: curve.area, f"{measure}_low": curve.interval[0], f"{measure}_high": curve.interval[1]}
     return row

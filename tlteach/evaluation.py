@@ -92,7 +92,7 @@ def evaluate(model, split, *, groups=None, resamples=2000, seed=0):
             "the model must give probabilities that sum to 1 (end it with a softmax). "
             f"Received: outputs that sum to {probabilities.sum(1).min():.3g} to {probabilities.sum(1).max():.3g}."
         )
-    return report_of(_predictions(split, probabilities), split.classes, groups=groups, resamples=resamples, seed=seed)
+    return report_of(predictions_of(split, probabilities), split.classes, groups=groups, resamples=resamples, seed=seed)
 
 
 def check_column(table, column):
@@ -266,10 +266,19 @@ def measured_share(report, hits, rows):
         Dict: value, low, high, n (pictures), and groups if the report knows them.
     """
     own = hits[rows]
-    codes = None if report.groups is None else pd.factorize(report.predictions[report.groups])[0][rows]
+    codes = None if report.groups is None else codes_of(report)[rows]
     low, high = share_interval(own, codes)
     found = {"value": own.mean() if len(own) else np.nan, "low": low, "high": high, "n": len(own)}
     return found if codes is None else found | {"groups": len(np.unique(codes))}
+
+
+def codes_of(report):
+    """Return the group of each picture as a number; without groups each is its own.
+
+    Args:
+        report: `Report`.
+    """
+    return np.arange(report.n) if report.groups is None else pd.factorize(report.predictions[report.groups])[0]
 
 
 def _confusion(true, predicted, classes):
@@ -288,7 +297,13 @@ def _per_class(true, predicted, classes):
     )
 
 
-def _predictions(split, probabilities):
+def predictions_of(split, probabilities):
+    """Put the probabilities of a split's pictures beside what is known of each, as `Report.predictions`.
+
+    Args:
+        split: `Split`.
+        probabilities: `(num_examples, classes)`.
+    """
     names = np.array(split.classes)
     table = pd.DataFrame(
         {

@@ -59,7 +59,8 @@ def plot_mistakes(report, split, *, most=12, fig=None):
         ax.text(0.5, 0.5, "no mistakes", ha="center", va="center", transform=ax.transAxes)
         ax.axis("off")
         return np.array([ax])
-    titles = [f"{r['class']}, not {r.predicted}\n{r.probability:.0%} sure" for _, r in worst.iterrows()]
+    apart = "\n" if max(len(f"{c}{p}") for c, p in zip(worst["class"], worst["predicted"], strict=True)) > 12 else " "
+    titles = [f"{r['class']},{apart}not {r.predicted}\n{r.probability:.0%} sure" for _, r in worst.iterrows()]
     return plot_pictures(split, worst.index, titles=titles, fig=fig)
 
 

@@ -8,10 +8,18 @@ from typing import NamedTuple
 import keras
 
 from tlteach._stages import HEAD, find_stages
-from tlteach._tuning import ENOUGH_MISTAKES, mistakes_of, outcome, tune, tune_on_all
+from tlteach._tuning import (
+    ENOUGH_MISTAKES,
+    mistakes_of,
+    outcome,
+    tune,
+    tune_on_all,
+    unseen_by_probe,
+    unseen_by_tuned,
+)
 from tlteach.backbones import SPEECH, default_input_size, load_backbone, takes_texts
 from tlteach.data import Splits, from_folder, subset, with_test_folder
-from tlteach.evaluation import Report, evaluate
+from tlteach.evaluation import Report, evaluate, predictions_of, report_of
 from tlteach.features import Features, Part, extract_features
 from tlteach.finetune import Phase, Run, gradual_unfreezing
 from tlteach.frontends import holds_sound
@@ -43,6 +51,9 @@ class Fit:
         seconds: Time from the first look at the pictures to the finished model.
         test_seconds: Time that measuring it on the test split took.
         notes: What was left out of the data and why, a sentence each.
+        validated: `Report` on the validation split of a model that had not learned from it, which
+            thresholds may be chosen by; `None` where there was no such model.
+        validated_by: Which model that was, in words.
     """
 
     model: keras.Model = field(repr=False)
@@ -53,6 +64,8 @@ class Fit:
     seconds: float
     test_seconds: float
     notes: list = field(default_factory=list)
+    validated: Report | None = None
+    validated_by: str = ""
 
 
 def read_splits(folder, *, test=None, labels=None, groups=None, seed=0):
@@ -117,10 +130,15 @@ def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
     started = time.perf_counter()
     backbone = _load(backbone) if isinstance(backbone, dict) else backbone
     how = learn_texts if splits.train.holds_texts else learn_sounds if holds_sound(splits.train) else learn
-    model, run, decision = how(backbone, replace(splits, test=splits.test.take([])), phases=phases, seed=seed)
+    model, run, decision, unseen = how(backbone, replace(splits, test=splits.test.take([])), phases=phases, seed=seed)
     learned = time.perf_counter()
     report = evaluate(model, splits.test, groups=splits.groups)
-    return Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned, list(notes))
+    fitted = Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned, list(notes))
+    return fitted if unseen is None else replace(fitted, validated=_validated(splits, unseen), validated_by=unseen.told)
+
+
+def _validated(splits, unseen):
+    return report_of(predictions_of(splits.val, unseen.probabilities), splits.classes, groups=splits.groups)
 
 
 def _check_kind(splits, backbone):
@@ -166,7 +184,7 @@ class View(NamedTuple):
 
 
 def learn(backbone, splits, *, phases=None, seed=0, store="default"):
-    """Return the model, the run (or none) and the sentence that says why.
+    """Return the model, the run (or none), the sentence that says why, and `Unseen`.
 
     Args:
         backbone: A `Backbone`.
@@ -177,27 +195,28 @@ def learn(backbone, splits, *, phases=None, seed=0, store="default"):
     last, far = _views(backbone, splits, seed=seed, store=store)
     clearly = last.mistakes - far.mistakes > last.mistakes**0.5  # more than chance would do
     view = far if phases is None and clearly else last
-    count = len(view.features.val.y)
+    count, unseen = len(view.features.val.y), unseen_by_probe(view.probe, view.features.val)
     told = f"the linear probe on {view.told} made {view.mistakes} mistakes on {count} validation pictures"
     if phases == 0 or (phases is None and view.mistakes < ENOUGH_MISTAKES):
         why = "and none was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
-        return _probe_alone(backbone, view, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
+        return _probe_alone(backbone, view, seed), None, f"Linear probe, no fine-tuning: {told}, {why}.", unseen
     start = backbone.model.get_weights()
     model = attach_head(backbone, view.probe, **view.how)
     planned = gradual_unfreezing(backbone, phases) if phases else deepening(model, view.mistakes / count)
     run = tune(model, splits, planned, greedy=phases is None, seed=seed)
     helped, decision = outcome(run, told)
     if not helped:
-        return _probe_alone(backbone, view, seed), run, decision
+        return _probe_alone(backbone, view, seed), run, decision, unseen
     if run.interrupted:
-        return model, run, decision
-    best = model.get_weights()
+        return model, run, decision, unseen_by_tuned(model, splits.val, final=True)
+    best, unseen = model.get_weights(), unseen_by_tuned(model, splits.val)
     backbone.model.set_weights(start)
     anew = _probe_alone(backbone, view, seed)
     if tune_on_all(anew, splits, run, planned, seed=seed).interrupted:
         model.set_weights(best)
-        return model, replace(run, interrupted=True), f"Interrupted. {decision}"
-    return anew, run, f"{decision} Then all was learned anew, from the validation pictures too."
+        unseen = unseen_by_tuned(model, splits.val, final=True)
+        return model, replace(run, interrupted=True), f"Interrupted. {decision}", unseen
+    return anew, run, f"{decision} Then all was learned anew, from the validation pictures too.", unseen
 
 
 def _views(backbone, splits, *, seed, store):

@@ -21,7 +21,7 @@ IN_MEMORY = 2**31  # bytes of pictures that are kept rather than made anew in ea
 
 
 def learn_sounds(backbone, splits, *, phases=None, seed=0, store="default"):
-    """Return the model, no run, and the sentence that says what was done.
+    """Return the model, no run, the sentence that says what was done, and nothing that did not learn from validation.
 
     All is fixed beforehand, so nothing is left for validation to choose, and its recordings
     are learned from too: a speaker who only helps to choose is missed more. A linear probe
@@ -42,7 +42,7 @@ def learn_sounds(backbone, splits, *, phases=None, seed=0, store="default"):
     model = attach_head(backbone, probe, dropout=DROPOUT)
     told = f"{learned.num_examples} recordings at {len(SPEEDS)} speeds, those for validation among them"
     if phases == 0:
-        return model, None, f"Linear probe, no fine-tuning, as asked for: learned from {told}."
+        return model, None, f"Linear probe, no fine-tuning, as asked for: learned from {told}.", None
     passes = max(PASSES, -(-STEPS * BATCH // learned.num_examples))
     phase = Phase(
         "all",
@@ -56,7 +56,7 @@ def learn_sounds(backbone, splits, *, phases=None, seed=0, store="default"):
     )
     run = fine_tune(model, replace(splits, train=spoken), [phase], seed=seed, store=store)
     stopped = "Interrupted. " if run.interrupted else ""
-    return model, None, f"{stopped}All stages fine-tuned in {phase.epochs} epochs of {told}, with SpecAugment."
+    return model, None, f"{stopped}All stages fine-tuned in {phase.epochs} epochs of {told}, with SpecAugment.", None
 
 
 def balanced(split, column):

@@ -1,7 +1,7 @@
 """The recipe for texts: the probe, and a language backbone fine-tuned as a whole where validation can tell."""
 
 from tlteach._stages import HEAD
-from tlteach._tuning import ENOUGH_MISTAKES, mistakes_of, outcome, tune
+from tlteach._tuning import ENOUGH_MISTAKES, mistakes_of, outcome, tune, unseen_by_probe, unseen_by_tuned
 from tlteach.features import extract_features
 from tlteach.finetune import Phase, gradual_unfreezing
 from tlteach.heads import attach_head, linear_probe
@@ -11,7 +11,7 @@ EPOCHS, RATE = 4, 0.013  # the rate is divided by the backbone's width: 1.7e-5 f
 
 
 def learn_texts(backbone, splits, *, phases=None, seed=0, store="default"):
-    """Return the model, the run (or none) and the sentence that says why.
+    """Return the model, the run (or none), the sentence that says why, and `Unseen`.
 
     A language backbone in full size is fine-tuned for a few epochs, where validation has a
     hundred texts to tell by whether that helps. Of the mini BERT the probe is all, since
@@ -32,13 +32,16 @@ def learn_texts(backbone, splits, *, phases=None, seed=0, store="default"):
     mistakes, count = mistakes_of(probe, features.val), len(features.val.y)
     told = f"the linear probe made {mistakes} mistakes on {count} validation texts"
     why = "and none was asked for" if phases == 0 else _why_not(backbone, mistakes, count)
+    unseen = unseen_by_probe(probe, features.val)
     if phases == 0 or (phases is None and why):
-        return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}."
+        return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}.", unseen
     model = attach_head(backbone, probe)
     planned = gradual_unfreezing(backbone, phases) if phases else whole(backbone)
     run = tune(model, splits, planned, greedy=phases is None, seed=seed)
     helped, decision = outcome(run, told)
-    return model if helped else _probe_alone(backbone, features, seed), run, decision
+    if helped:
+        return model, run, decision, unseen_by_tuned(model, splits.val, final=True)
+    return _probe_alone(backbone, features, seed), run, decision, unseen
 
 
 def _why_not(backbone, mistakes, count):
