@@ -73,7 +73,7 @@ def grade(
     folder: Annotated[Path, typer.Argument(help="A folder with notebooks, or a folder for each learner.")],
     out: Annotated[Path, typer.Option(help="Folder for grades.csv and grades.html.")] = Path("tlteach-grades"),
     *,
-    seconds: Annotated[float, typer.Option(min=1, help="Time limit of a notebook.")] = 300,
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit of a notebook.")] = 1800,
     jobs: Annotated[int, typer.Option(min=1, help="Notebooks at the same time.")] = 1,
     memory: Annotated[float, typer.Option(min=0.1, help="Memory limit of a notebook, GB.")] = 4,
     again: Annotated[bool, typer.Option(help="Run also what has a grade already.")] = False,
