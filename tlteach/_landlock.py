@@ -17,7 +17,7 @@ _SINCE = {2: 1 << 13, 3: 1 << 14}  # move between folders; truncate
 
 class _Beneath(ctypes.Structure):
     _pack_ = 1
-    _fields_ = [("rights", ctypes.c_uint64), ("folder", ctypes.c_int32)]  # noqa: RUF012
+    _fields_ = [("rights", ctypes.c_uint64), ("folder", ctypes.c_int32)]
 
 
 def landlock_version():
