@@ -87,7 +87,6 @@ def graded(tmp_path_factory):
         "eve/01_flood.ipynb": ["for i in range(30_000): print('x' * 1000)", "print('\\udce4', b'\\xff')", *GOOD],
         "fay/01_forged.ipynb": [BY_HAND, "import sys; sys.audit('tlteach.check', '01.2', 'passed')"],
         "gus/programs.ipynb": programs(elsewhere),
-        "jan/shapes.ipynb": ["import tlteach as tl", *(cell for cells in SHAPES.values() for cell in cells)],
         "lea/unknown.ipynb": ["import tlteach as tl", "tl.check('01.9', 1)", "tl.check('nothing', 1)"],
         "<b>hal&/01_x.ipynb": ["input()", "import sys; sys.exit()", *GOOD],
         "zoe/01_x.ipynb": GOOD,
@@ -124,7 +123,7 @@ def remark(graded, name):
 
 def test_every_notebook_has_a_row_and_the_last_check_counts(graded):
     table = graded["table"]
-    assert len(table) == 20
+    assert len(table) == 19
     row = table.loc["zoe/01_x.ipynb"]
     assert (row["learner"], row["lesson"], row["01.1"], row["01.2"], row["passed"], row["remark"]) == (
         "zoe", "01", "passed", "open", 1, "",
@@ -195,8 +194,10 @@ def test_a_result_that_no_check_gave_is_not_counted(graded):
     assert row["passed"] == 0 and row["remark"] == "displays a result that no check gave, not counted: 01.1"
 
 
-def test_a_check_counts_whatever_the_cell_makes_of_what_it_gives(graded):
-    row = graded["table"].loc["jan/shapes.ipynb"]
+def test_a_check_counts_whatever_the_cell_makes_of_what_it_gives(tmp_path):
+    cells = ["import tlteach as tl", *(cell for cells in SHAPES.values() for cell in cells)]
+    notebook(tmp_path / "in/shapes.ipynb", cells)
+    row = grade_folder(tmp_path / "in", tmp_path / "out").iloc[0]  # with its own time: the checks import Keras
     assert {exercise: row[exercise] for exercise in SHAPES} == dict.fromkeys(SHAPES, "passed")
     assert (row["passed"], row["lesson"], row["remark"]) == (len(SHAPES), "01 02 03 04 05", "")
 
