@@ -1,27 +1,50 @@
 """Grading: whatever one notebook does, the others are graded, and it is named."""
 
 import os
+import subprocess
 import sys
 
 import nbformat
 import psutil
 import pytest
+from conftest import ROOT
 from typer.testing import CliRunner
 
-from tlteach import grading
+from tlteach import _untouched, grading
+from tlteach._assets import shipped
+from tlteach._exercises import exercises_of
 from tlteach._fence import changed_paths
+from tlteach._landlock import landlock_version
 from tlteach._processes import Watched
 from tlteach._submissions import parse
+from tlteach._untouched import without_untouched
 from tlteach.cli import app
 from tlteach.grading import Limits, grade_folder
+from tlteach.notebooks import is_exercise, read_solutions, read_source
 
-SHOW = """
-from IPython.display import display
-def check(exercise, status, message=""):
-    data = {"exercise": exercise, "status": status, "message": message}
-    display({"application/vnd.tlteach.check+json": data, "text/plain": status}, raw=True)
+GOOD = ["import tlteach as tl", "tl.check('01.1', 10)", "tl.check('01.1', 80)", "tl.check('01.2', ...)"]
+THIRD = "tl.check('01.3', {'start': 12, 'slope': 10, 'asymptote': 2})"
+BY_HAND = """
+from IPython.display import display  # check(
+data = {"exercise": "01.1", "status": "passed", "message": ""}
+display({"application/vnd.tlteach.check+json": data, "text/plain": "01.1: Right."}, raw=True)
 """
-GOOD = [SHOW, "check('01.1', 'wrong')", "check('01.1', 'passed')", "check('01.2', 'open')"]
+SHAPES = {  # of each exercise, the cells in which an honest learner may call its check
+    "01.1": ["tl.check('01.1', 80)"],
+    "01.2": ["print(tl.check('01.2', 443010))"],
+    "01.4": ["tl.check('01.4', [40, 160]);"],
+    "02.1": ["tl.check('02.1', 256)\nprint('done')"],
+    "02.2": ["r = tl.check('02.2', 'b, c, e')", "r"],
+    "02.3": ["said = tl.check('02.3', 'block4')"],
+    "02.4": ["if True:\n    tl.check('02.4', -9.0)"],
+    "03.1": ["for answer in (20, 21, 22):\n    tl.check('03.1', answer)"],
+    "04.1": ["def mine():\n    return tl.check('04.1', 'p117')", "mine()"],
+    "04.2": ["try:\n    tl.check('04.2', 0.45)\n    1 / 0\nexcept ArithmeticError:\n    pass"],
+    "05.1": ["from IPython.display import display", "display(tl.check('05.1', 1200))"],
+    "05.2": ["from tlteach import check as c", "c('05.2', 'no average, mean over pitch')"],
+    "05.3": ["%%time\nsaid = tl.check(number='5.3', answer=46).passed"],
+    "05.4": ["assert tl.check('05.4', [4.0, 6.0]).passed"],
+}
 
 
 def notebook(path, cells, **metadata):
@@ -33,20 +56,38 @@ def notebook(path, cells, **metadata):
 STAYS = f"import time; time.sleep(600)  # {os.getpid()}"  # told from what other runs may have left
 
 
+def programs(folder):
+    """Cells that write beside what Python opens, each a file of its own; and two that may do what they do."""
+    starts = f"import os, subprocess\nos.system('touch {folder}/2')\nsubprocess.run(['touch', '{folder}/3'])"
+    return [
+        f"!echo x > {folder}/1",
+        starts,
+        f"import sqlite3\nsqlite3.connect('{folder}/4').execute('create table a(b)')",
+        f"import h5py\nh5py.File('{folder}/5', 'w')",
+        f"import ctypes\nctypes.CDLL(None).creat(b'{folder}/6', 0o600)",
+        "import sqlite3\nsqlite3.connect(':memory:').execute('create table a(b)')",
+        "import tempfile, h5py\nopen('own', 'w').close()\nh5py.File(tempfile.mkdtemp() + '/own', 'w').close()",
+        *GOOD,
+    ]
+
+
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     """A folder in which nearly everything goes wrong, graded once."""
     folder, out = tmp_path_factory.mktemp("submissions"), tmp_path_factory.mktemp("grades")
-    secret = tmp_path_factory.mktemp("elsewhere") / "file.txt"
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    secret = elsewhere / "file.txt"
     daemon = "import subprocess, sys\n"
     daemon += f"subprocess.Popen([sys.executable, '-c', {STAYS!r}], start_new_session=True)\n"
     made = {
-        "ann/01_first.ipynb": [*GOOD, "1 / 0", "check('01.3', 'passed')"],
-        "bob/01_loop.ipynb": [*GOOD, daemon + "while True: pass", "check('01.3', 'passed')"],
-        "cem/01_exit.ipynb": [*GOOD, "import os; os._exit(1)", "check('01.3', 'passed')"],
+        "ann/01_first.ipynb": [*GOOD, "1 / 0", THIRD],
+        "bob/01_loop.ipynb": [*GOOD, daemon + "while True: pass", THIRD],
+        "cem/01_exit.ipynb": [*GOOD, "import os; os._exit(1)", THIRD],
         "dan/01_elsewhere.ipynb": [f"open({str(secret)!r}, 'w')", *GOOD],
         "eve/01_flood.ipynb": ["for i in range(30_000): print('x' * 1000)", "print('\\udce4', b'\\xff')", *GOOD],
-        "fay/01_forged.ipynb": [SHOW.replace("check(", "show("), "show('01.1', 'passed')"],
+        "fay/01_forged.ipynb": [BY_HAND, "import sys; sys.audit('tlteach.check', '01.2', 'passed')"],
+        "gus/programs.ipynb": programs(elsewhere),
+        "lea/unknown.ipynb": ["import tlteach as tl", "tl.check('01.9', 1)", "tl.check('nothing', 1)"],
         "<b>hal&/01_x.ipynb": ["input()", "import sys; sys.exit()", *GOOD],
         "zoe/01_x.ipynb": GOOD,
     }
@@ -66,17 +107,23 @@ def graded(tmp_path_factory):
     os.symlink(folder / "nowhere", folder / "missing.ipynb")
     (folder / "folder.ipynb").mkdir()
     before = {path: path.read_bytes() for path in folder.rglob("*.ipynb") if path.is_file()}
-    table = grade_folder(folder, out, limits=Limits(seconds=20, memory=4), jobs=3)
-    return {"folder": folder, "out": out, "table": table.set_index("notebook"), "secret": secret, "before": before}
+    table = grade_folder(folder, out, limits=Limits(seconds=25, memory=4), jobs=3)
+    return {
+        "folder": folder,
+        "out": out,
+        "table": table.set_index("notebook"),
+        "elsewhere": elsewhere,
+        "before": before,
+    }
 
 
 def remark(graded, name):
     return graded["table"].loc[name, "remark"]
 
 
-def test_every_notebook_has_a_row_and_the_last_output_counts(graded):
+def test_every_notebook_has_a_row_and_the_last_check_counts(graded):
     table = graded["table"]
-    assert len(table) == 17
+    assert len(table) == 19
     row = table.loc["zoe/01_x.ipynb"]
     assert (row["learner"], row["lesson"], row["01.1"], row["01.2"], row["passed"], row["remark"]) == (
         "zoe", "01", "passed", "open", 1, "",
@@ -93,7 +140,7 @@ def test_an_error_does_not_end_a_notebook(graded):
 def test_an_endless_loop_is_ended_with_all_it_started_and_what_passed_before_counts(graded):
     row = graded["table"].loc["bob/01_loop.ipynb"]
     assert (
-        row["remark"] == "was ended after 20 seconds, in cell 5"
+        row["remark"].startswith("was ended after 25 seconds, in cell 5; started another program: ")
         and (row["passed"], row["of"]) == (1, 5)
         and row["01.3"] == ""
     )
@@ -108,12 +155,38 @@ def test_a_crash_is_named(graded):
 
 
 def test_writing_elsewhere_is_refused_and_named(graded):
-    assert f"tried to write elsewhere, refused: {graded['secret']}" in remark(graded, "dan/01_elsewhere.ipynb")
-    assert not graded["secret"].exists() and graded["table"].loc["dan/01_elsewhere.ipynb", "passed"] == 1
+    secret = graded["elsewhere"] / "file.txt"
+    assert f"tried to write elsewhere, refused: {secret}" in remark(graded, "dan/01_elsewhere.ipynb")
+    assert not secret.exists() and graded["table"].loc["dan/01_elsewhere.ipynb", "passed"] == 1
 
 
 def test_a_flood_of_output_and_odd_characters_do_no_harm(graded):
     assert graded["table"].loc["eve/01_flood.ipynb", "passed"] == 1
+
+
+def test_programs_and_libraries_do_not_write_elsewhere_and_programs_are_named(graded):
+    told = remark(graded, "gus/programs.ipynb")
+    assert "started another program: get_ipython().system('echo x > " in told and "touch " in told
+    assert f"refused: {graded['elsewhere'] / '4'}" in told
+    if landlock_version():
+        assert not list(graded["elsewhere"].iterdir())
+        assert told.startswith("2 cells with an error, first cell 3: PermissionError")  # sqlite3 and h5py
+    assert graded["table"].loc["gus/programs.ipynb", "passed"] == 1
+
+
+@pytest.mark.skipif(not landlock_version(), reason="this system has no Landlock")
+def test_the_system_refuses_writes_elsewhere_to_other_programs_too(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "kept").write_text("kept")
+    program = "import os, subprocess; from tlteach._landlock import write_only_in\nassert write_only_in('in')\n"
+    program += "open('in/a', 'w').close(); os.rename('in/a', 'in/b'); open('kept').close()\n"
+    for command in ("touch in/c", "touch x", "rm kept", "mv kept in/d", "mkdir y", "truncate -s 0 kept", "ln in/b z"):
+        program += f"print(subprocess.run({command.split()}).returncode > 0, flush=True)\n"
+    how = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, "-c", program], **how)
+    assert done.stdout.split() == ["False", *["True"] * 6], done.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["b", "c", "in", "kept"]
+    assert (tmp_path / "kept").read_text() == "kept"
 
 
 def test_a_result_that_no_check_gave_is_not_counted(graded):
@@ -121,21 +194,94 @@ def test_a_result_that_no_check_gave_is_not_counted(graded):
     assert row["passed"] == 0 and row["remark"] == "displays a result that no check gave, not counted: 01.1"
 
 
+def test_a_check_counts_whatever_the_cell_makes_of_what_it_gives(tmp_path):
+    cells = ["import tlteach as tl", *(cell for cells in SHAPES.values() for cell in cells)]
+    notebook(tmp_path / "in/shapes.ipynb", cells)
+    row = grade_folder(tmp_path / "in", tmp_path / "out").iloc[0]  # with its own time: the checks import Keras
+    assert {exercise: row[exercise] for exercise in SHAPES} == dict.fromkeys(SHAPES, "passed")
+    assert (row["passed"], row["lesson"], row["remark"]) == (len(SHAPES), "01 02 03 04 05", "")
+
+
+def test_an_exercise_that_is_not_there_is_no_column(graded):
+    assert not {"01.9", "nothing"} & set(graded["table"].columns) and remark(graded, "lea/unknown.ipynb") == ""
+
+
 def test_the_submissions_are_as_they_were(graded):
     after = {path: path.read_bytes() for path in graded["folder"].rglob("*.ipynb") if path.is_file()}
     assert after == graded["before"]
 
 
-def test_what_another_program_changes_is_named_and_put_back(tmp_path):
-    folder = tmp_path / "in"
-    rude = [f"import subprocess\nsubprocess.run(['touch', {str(folder / 'planted')!r}])"]
-    rude += [f"import subprocess\nsubprocess.run(['cp', '/dev/null', {str(folder / 'zoe.ipynb')!r}])"]
-    notebook(folder / "gil.ipynb", [*rude, *GOOD])
+def test_what_was_changed_meanwhile_is_named_and_put_back(tmp_path, monkeypatch):
+    folder, real = tmp_path / "in", grading._Round._start
+
+    def rude(self, submission):
+        if submission.path == "gil.ipynb":
+            (folder / "planted").touch()
+            (folder / "zoe.ipynb").write_text("")
+        return real(self, submission)
+
+    monkeypatch.setattr(grading._Round, "_start", rude)
+    notebook(folder / "gil.ipynb", GOOD)
     notebook(folder / "zoe.ipynb", GOOD)
     before = (folder / "zoe.ipynb").read_bytes()
     table = grade_folder(folder, tmp_path / "out").set_index("notebook")
     assert table.loc["gil.ipynb", "remark"] == "it changed files of the folder: planted, zoe.ipynb"
     assert (folder / "zoe.ipynb").read_bytes() == before and table.loc["zoe.ipynb", "passed"] == 1
+
+
+def test_a_learner_s_lesson_is_graded_by_the_cells_that_its_exercises_need(tmp_path):
+    source = shipped("lessons", "04_medical_mri.py")
+    nbformat.write(read_solutions(source), tmp_path / "ann_04_medical_mri.ipynb")
+    row = grade_folder(tmp_path, tmp_path / "out").iloc[0]
+    exercises = {name: row[name] for name in exercises_of("04")}
+    assert exercises == dict.fromkeys(exercises, "passed") and (row["passed"], row["of"], row["remark"]) == (5, 5, "")
+
+
+def test_what_is_as_shipped_and_not_needed_is_left_out_and_nothing_else():
+    made, solved = (read(shipped("lessons", "01_first_transfer.py")) for read in (read_source, read_solutions))
+    changed = next(cell for cell in solved.cells if cell.source.startswith("plt.") or "tl.evaluate(" in cell.source)
+    old = changed.source
+    changed.source += "\n# mine"
+    other = nbformat.v4.new_code_cell("strategies, pets")  # the second is made by a cell that exercises need
+    node, missed = without_untouched(nbformat.v4.new_notebook(cells=[*solved.cells, other]))
+    left = [cell.source for cell in node.cells if cell.cell_type == "code" and cell.source]
+    answers = [cell.source for cell in solved.cells if is_exercise(cell)]
+    assert set(answers) < set(left) and changed.source in left and len(left) < len(made.cells) / 3
+    assert old not in left and "strategies" in missed and "pets" not in missed
+    assert len(node.cells) == len(solved.cells) + 1  # so that a cell's number in a remark is that of the file
+    assert without_untouched(made)[1] == set()  # a gap that nobody filled misses nothing
+
+
+@pytest.mark.parametrize(
+    ("own", "names"),
+    [("print(a)", {"a"}), ("a = 1", set()), ("%time b + c", {"b"}), ("def f():\n    return a", {"a"}), ("'a'", set())],
+)
+def test_what_a_cell_of_the_learner_s_own_misses(monkeypatch, own, names):
+    lesson = "for a in 1, 2:\n    b = [c for c in 'x']"
+    monkeypatch.setattr(_untouched, "_of_lessons", lambda: ({lesson, "d = 0"}, {lesson}))
+    cells = [nbformat.v4.new_code_cell(each) for each in (f"\r\n{lesson}  \n", "d = 0", own)]
+    node, missed = without_untouched(nbformat.v4.new_notebook(cells=cells))
+    assert [cell.source for cell in node.cells] == ["", "d = 0", own] and missed == names
+
+
+def test_a_notebook_that_misses_what_was_left_out_is_run_as_a_whole(tmp_path, monkeypatch):
+    lesson = {"import tlteach as tl", "a = 0", "a = 80", "b = 80"}
+    monkeypatch.setattr(_untouched, "_of_lessons", lambda: (lesson, {"a = 80", "b = 80"}))
+    notebook(tmp_path / "in/older.ipynb", ["import tlteach as tl", "a = 0", "a = 80", "tl.check('01.1', a)"])
+    notebook(tmp_path / "in/unknown.ipynb", ["import tlteach as tl", "b = 80", "tl.check('01.1', b)"])
+    notebook(tmp_path / "in/wrong.ipynb", ["import tlteach as tl", "b = 80", "tl.check('01.1', 0)"])
+    started, real = [], grading._Round._start
+
+    def start(self, submission, **how):
+        started.append((submission.path, how.get("whole", False)))
+        return real(self, submission, **how)
+
+    monkeypatch.setattr(grading._Round, "_start", start)
+    table = grade_folder(tmp_path / "in", tmp_path / "out", jobs=3)
+    assert list(table["01.1"]) == ["passed", "passed", "wrong"] and set(table["remark"]) == {""}
+    assert sorted(started) == [(f"{name}.ipynb", whole) for name, whole in (
+        ("older", False), ("older", True), ("unknown", False), ("unknown", True), ("wrong", False),
+    )]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -241,6 +387,8 @@ def test_tags_do_not_keep_a_cell_from_being_run():
         ("open", ("a", None, os.O_RDWR), ["a"]),
         ("os.rename", ("a", "b", -1, -1), ["a", "b"]),
         ("os.remove", ("a", 7), []),
+        ("sqlite3.connect", ("a",), ["a"]),
+        ("sqlite3.connect", (":memory:",), []),
         ("import", ("os", None, None, None, None), []),
     ],
 )

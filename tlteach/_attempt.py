@@ -1,6 +1,7 @@
 """One learner's notebook, run in this process: a JSON line for each thing to know, as soon as it is known.
 
 What a cell prints is not kept, so a flood of it takes no memory; the lines go where no cell can write.
+What counts is noted in the kernel (`tlteach._fence`); what a cell displays is only compared with it.
 """
 
 import json
@@ -18,7 +19,7 @@ KERNEL = "tlteach-fence"
 
 
 def result_of(data):
-    """Return exercise, status and message of a check's output, or `None` where it is none.
+    """Return exercise and status of a check's output, a list, or `None` where it is none.
 
     Args:
         data: What stands under `CHECK` in the output.
@@ -26,7 +27,7 @@ def result_of(data):
     exercise, status = (data.get("exercise"), data.get("status")) if isinstance(data, dict) else (None, None)
     if not isinstance(exercise, str) or not re.fullmatch(r"[\w.-]{1,20}", exercise) or status not in STATUSES:
         return None
-    return {"exercise": exercise, "status": status, "message": str(data.get("message", ""))[:500]}
+    return [exercise, status]
 
 
 class _Attempt(NotebookClient):
@@ -36,13 +37,8 @@ class _Attempt(NotebookClient):
         kind, content = msg["header"]["msg_type"], msg["content"]
         if kind == "error":
             tell(error=f"{content['ename']}: {content['evalue']}"[:300], cell=cell_index + 1)
-        elif kind in ("display_data", "execute_result") and CHECK in content["data"]:
-            found = result_of(content["data"][CHECK])
-            by_check = "check(" in self.nb.cells[cell_index].source
-            if found and by_check:
-                tell(**found, cell=cell_index + 1)
-            else:
-                tell(by_hand=str(found["exercise"] if found else "?"), cell=cell_index + 1)
+        elif kind in ("display_data", "execute_result") and (found := result_of(content["data"].get(CHECK))):
+            tell(shown=found)
         return None
 
 

@@ -92,6 +92,7 @@ def _notebook(found):
         node = nbformat.convert(nbformat.from_dict(found), 4)
         for cell in node.cells:
             cell.pop("id", None)
+            cell.source = "".join(cell.source)  # in a file it is a list of lines
             if cell.cell_type == "code":
                 cell.outputs = []
                 cell.metadata.pop("tags", None)  # a tag must not keep a cell from being run

@@ -72,18 +72,23 @@ def grade(
     folder: Annotated[Path, typer.Argument(help="A folder with notebooks, or a folder for each learner.")],
     out: Annotated[Path, typer.Option(help="Folder for grades.csv and grades.html.")] = Path("tlteach-grades"),
     *,
-    seconds: Annotated[float, typer.Option(min=1, help="Time limit of a notebook.")] = 300,
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit of a notebook.")] = 1800,
     jobs: Annotated[int, typer.Option(min=1, help="Notebooks at the same time.")] = 1,
     memory: Annotated[float, typer.Option(min=0.1, help="Memory limit of a notebook, GB.")] = 4,
     again: Annotated[bool, typer.Option(help="Run also what has a grade already.")] = False,
 ):
     """Run learners' notebooks, each in a process of its own, and write a table of which checks passed.
 
-    The outputs in a file count for nothing: all cells are run again, on a copy. A notebook that hangs,
-    crashes or cannot be read is named, and the others are graded. The same command goes on where it was
-    stopped. It is no prison: run notebooks of people you do not trust on a machine that holds nothing else.
+    The outputs in a file count for nothing: cells are run again, on a copy, and what each tl.check says
+    counts, whatever is displayed; of several for one exercise the last, from top to bottom. A lesson's cells
+    that the learner left as they are and no exercise needs are not run, unless something then goes wrong
+    in a cell that may have needed them. A notebook that hangs, crashes or cannot be read is named, and the
+    others are graded. The same command goes on where it was stopped. Writing outside a notebook's own
+    folder is refused: on Linux to every program that it starts, elsewhere to Python alone, and programs that
+    a cell starts are named. It is no prison: run notebooks of people you do not trust on a machine that holds
+    nothing else.
 
-    Example: tlteach grade submissions --out grades --seconds 300 --jobs 2
+    Example: tlteach grade submissions --out grades --seconds 600 --jobs 2
     """
     from tlteach.grading import Limits, grade_folder
 

@@ -3,12 +3,13 @@
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import site
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,21 +22,25 @@ from tlteach._exercises import exercises_of
 from tlteach._grades import read_grades, write_grades
 from tlteach._processes import Watched
 from tlteach._submissions import Submission, changes, find_submissions, snapshot
+from tlteach._untouched import without_untouched
 
 _POLL = 0.1  # seconds between two looks at what runs
-_NOTES = 100_000  # bytes of notes that are read
 
 
 class Limits(NamedTuple):
     """What one notebook may take: `seconds`, and `memory` in GB."""
 
-    seconds: float = 300
+    seconds: float = 1800
     memory: float = 4
 
 
 def grade_folder(folder, out, *, limits=Limits(), jobs=1, again=False):
     """Run every notebook below a folder and write which exercises' checks passed.
 
+    What each `tl.check` said counts, wherever it was called and whatever was displayed; of several calls for an
+    exercise the last one, as the notebook runs from top to bottom. Cells of a lesson that the learner did not
+    change and that no exercise needs are not run, so that a lesson takes seconds. Where an error or a wrong answer
+    may come from that, as a cell of the learner's own uses a name from such a cell, the whole notebook is run.
     A grade is written as soon as it is there, so that an interrupted call goes on where it was.
 
     Args:
@@ -108,11 +113,20 @@ def _row(submission, results=None, *, seconds=0.0, remark=""):
 
 @dataclass
 class _Running:
-    """A notebook that runs: its process, its own folder, and the files that tell what happened."""
+    """A notebook that runs: its process, its own folder, and the files that tell what happened.
+
+    Attributes:
+        word: What each line of the kernel's notes begins with.
+        missed: Names of cells that are not run, which cells of the learner's own use.
+        before: Seconds that it has run already, without these cells.
+    """
 
     submission: Submission
-    watched: Watched
     place: Path
+    missed: set
+    before: float = 0
+    word: str = field(default_factory=lambda: secrets.token_hex(16))
+    watched: Watched = None
     ended_by: str = ""
 
 
@@ -137,22 +151,24 @@ class _Round:
                     time.sleep(_POLL)
                     for each in [each for each in running if self._over(each)]:
                         running.remove(each)
-                        self._finish(each, alone=jobs == 1)
-                        bar.update()
+                        whole = self._finish(each, alone=jobs == 1)
+                        running += whole
+                        bar.update(not whole)
             finally:
                 for each in running:
                     each.watched.end()
 
-    def _start(self, submission):
-        place = Path(tempfile.mkdtemp(dir=self.place))
-        work = place / "work"
+    def _start(self, submission, *, whole=False, before=0.0):
+        node, missed = (submission.node, set()) if whole else without_untouched(submission.node)
+        running = _Running(submission, Path(tempfile.mkdtemp(dir=self.place)), missed, before)
+        place, work = running.place, running.place / "work"
         work.mkdir()
-        (place / "notes").touch()
-        nbformat.write(submission.node, place / "notebook.ipynb")
+        (place / "notes").write_text(running.word, encoding="utf-8")
+        nbformat.write(node, place / "notebook.ipynb")
         with open(place / "told", "wb") as told:
             command = [sys.executable, "-m", "tlteach._attempt", str(place / "notebook.ipynb"), str(work)]
-            watched = Watched(command, _environment(place), folder=work, output=told)
-        return _Running(submission, watched, place)
+            running.watched = Watched(command, _environment(place), folder=work, output=told)
+        return running
 
     def _over(self, running):
         """Whether a notebook has ended, or has to be."""
@@ -165,18 +181,23 @@ class _Round:
         return bool(running.ended_by)
 
     def _finish(self, running, *, alone):
-        seconds = running.watched.seconds
+        """Write a notebook's grade; where it has to be run as a whole, start that and return it, in a list."""
+        seconds = running.before + running.watched.seconds
         running.watched.end()
-        results, remarks = _read(running)
+        told = _read(running)
         touched = changes(self.before, snapshot(self.folder))
         if touched:
             self._put_back()
             who = "it" if alone else "one of those that ran then"
-            remarks.append(f"{who} changed files of the folder: {_some(touched)}")
-        row = _row(running.submission, results, seconds=seconds, remark="; ".join(remarks))
+            told.remarks.append(f"{who} changed files of the folder: {_some(touched)}")
+            self.before = snapshot(self.folder)
+        shutil.rmtree(running.place, ignore_errors=True)
+        if running.missed and told.failed:
+            return [self._start(running.submission, whole=True, before=seconds)]
+        row = _row(running.submission, told.results, seconds=seconds, remark="; ".join(told.remarks))
         self.grades.add(running.submission, row)
         self.before = snapshot(self.folder)
-        shutil.rmtree(running.place, ignore_errors=True)
+        return []
 
     def _put_back(self):
         """Write the notebooks that a graded one has changed or removed, as they were."""
@@ -188,16 +209,22 @@ class _Round:
                     path.write_bytes(each.data)
 
 
+class _Told(NamedTuple):
+    """What happened: `exercise -> status`, a list of remarks, and whether cells that were left out may be missed."""
+
+    results: dict
+    remarks: list
+    failed: bool
+
+
 def _read(running):
-    """Return `exercise -> status` and a list of remarks, of all that was told before the end."""
-    results, by_hand, errors, cell, last = {}, [], [], None, {}
+    """Return what was told and noted before the end, as a `_Told`."""
+    shown, errors, cell, last = set(), [], None, {}
     for line in (running.place / "told").read_text("utf-8", "replace").splitlines():
         with contextlib.suppress(ValueError):
             last = json.loads(line)
             cell = last.get("begins", cell)
-            if "status" in last:
-                results[last["exercise"]] = last["status"]
-            by_hand += [last["by_hand"]] if "by_hand" in last else []
+            shown |= {tuple(last["shown"])} if "shown" in last else set()
             errors += [last] if "error" in last else []
             if "died" in last:
                 running.ended_by = "ended its own process (os._exit, a crash, or too little memory)"
@@ -207,13 +234,28 @@ def _read(running):
     if errors:
         count = "an error in" if len(errors) == 1 else f"{len(errors)} cells with an error, first"
         remarks.append(f"{count} cell {errors[0]['cell']}: {errors[0]['error'][:120]}")
-    if by_hand:
-        remarks.append(f"displays a result that no check gave, not counted: {_some(sorted(set(by_hand)))}")
-    with open(running.place / "notes", "rb") as file:
-        elsewhere = sorted(set(file.read(_NOTES).decode("utf-8", "replace").splitlines()))
-    if elsewhere:
-        remarks.append(f"tried to write elsewhere, refused: {_some(elsewhere)}")
-    return results, remarks
+    notes = list(_notes(running))
+    checked = [(key, status) for kind, key, status in notes if kind == "check"]
+    by_hand = {exercise for exercise, status in shown - set(checked)}
+    for names, said in (
+        (by_hand, "displays a result that no check gave, not counted"),
+        ({key for kind, key, _ in notes if kind == "refused"}, "tried to write elsewhere, refused"),
+        ({key for kind, key, _ in notes if kind == "started"}, "started another program"),
+    ):
+        remarks += [f"{said}: {_some(sorted(names))}"] if names else []
+    results = {name: status for name, status in checked if name in exercises_of(name[:2])}
+    return _Told(results, remarks, not running.ended_by and (bool(errors) or "wrong" in results.values()))
+
+
+def _notes(running):
+    """What the kernel noted, in order: kind, key and value; lines that do not begin with its word are not its own."""
+    with open(running.place / "notes", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            word, _, note = line.partition(" ")
+            if word == running.word and note:
+                with contextlib.suppress(ValueError):  # a line that was cut off
+                    key, value = json.loads(note)
+                    yield *key.split(" ", 1), value
 
 
 def _some(names):
