@@ -51,6 +51,24 @@ def augmented(pictures, augment, seed):
     return np.clip(keras.ops.convert_to_numpy(augment(pictures, training=True)), 0, 255)
 
 
+def small_changes(*, mirror):
+    """Return layers that turn, enlarge and move pictures a little, as most pictures may be.
+
+    Args:
+        mirror: Whether half of them are mirrored too, left to right.
+
+    Returns:
+        `keras.Sequential`: turns by 11 degrees at most, sizes by a tenth, moves by a twentieth.
+    """
+    layers, black = keras.layers, {"fill_mode": "constant"}
+    changes = [
+        layers.RandomRotation(0.03, **black),
+        layers.RandomZoom(0.1, **black),
+        layers.RandomTranslation(0.05, 0.05, **black),
+    ]
+    return keras.Sequential([layers.RandomFlip("horizontal")] * mirror + changes)
+
+
 def check_augment(augment, copies):
     """Raise if these are no Keras layers, or if one frozen copy would be all that training ever sees.
 

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import pandas as pd
 
+from tlteach._augment import Augmented
 from tlteach.data import Split
 from tlteach.evaluation import predict
+from tlteach.features import sized_for
 from tlteach.finetune import fine_tune
 
 ENOUGH_MISTAKES = 5  # with fewer on validation, no improvement could be told from luck
@@ -57,6 +60,22 @@ def unseen_by_tuned(model, split, *, final=False):
     """
     which = "this model, which" if final else "the fine-tuned model that"
     return Unseen(f"{which} learned from the training split alone", predict(model, split))
+
+
+def keeps_classes_mirrored(model, split, mistakes):
+    """Whether pictures are still of their class in a mirror, as far as a model can tell.
+
+    Letters and digits are not, most other things are: the model must not make clearly more
+    mistakes when half of the pictures are mirrored.
+
+    Args:
+        model: A model from `attach_head`.
+        split: `Split` with pictures that it has not learned from.
+        mistakes: Its mistakes on them as they are.
+    """
+    mirrored = Augmented(sized_for(model, split), keras.layers.RandomFlip("horizontal"), [0])
+    wrong = int((predict(model, mirrored).argmax(1) != split.labels).sum())
+    return wrong - mistakes <= max(mistakes, 1) ** 0.5  # no more than chance would do
 
 
 def tune(model, splits, phases, *, greedy, seed):

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import keras
 
+from tlteach._augment import small_changes
 from tlteach._stages import HEAD, find_stages
 from tlteach._tuning import (
     ENOUGH_MISTAKES,
+    keeps_classes_mirrored,
     mistakes_of,
     outcome,
     tune,
@@ -31,7 +33,7 @@ from tlteach.tables import from_table, is_table, with_test_table
 LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
 SHALLOW, DEEP = 1 / 3, 3 / 4  # shares of the stages that are fine-tuned
 FAR = 0.1  # share of mistakes by the probe from which on the target is so far from the source that few stages help
-EPOCHS = 15
+EPOCHS, FAR_EPOCHS = 15, 20
 RATE, RATE_WITHOUT_NORM = 1e-3, 1e-4  # of Adam, at its highest; without normalisation, large steps end a network
 OUTER = 1 / 6  # share of the stages, at either end, that the middle ones leave out
 BOTH = "avg+dev"  # how the middle stages are pooled
@@ -101,13 +103,13 @@ def read_splits(folder, *, test=None, labels=None, groups=None, seed=0):
 def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
     """Fit a classifier by the recommended recipe.
 
-    For recordings it is that of `recipe_sound`, for texts that of `recipe_text`. Of pictures
-    linear probes are solved on what the backbone's last stage gives, and on its middle stages
-    together, which serve targets far from the source better. If the better one makes enough
-    mistakes on validation for an improvement to be seen, a third of the stages is fine-tuned
-    from there, and if validation gets better by it, three quarters; or three quarters at once,
-    where the probe errs often. When that has been decided, probe and kept phases learn anew,
-    from the validation pictures too.
+    For recordings it is that of `recipe_sound`, for texts that of `recipe_text`. Of pictures linear
+    probes are solved on what the backbone's last stage gives, and on its middle stages together,
+    which serve targets far from the source better. If the better one makes enough mistakes on
+    validation for an improvement to be seen, a third of the stages is fine-tuned from there, and if
+    validation gets better by it, three quarters; or three quarters at once, on pictures that each
+    epoch sees changed a little, where the probe errs often. When that has been decided, probe and
+    kept phases learn anew, from the validation pictures too.
 
     Args:
         splits: `Splits`; the test split is touched once, at the end.
@@ -202,7 +204,7 @@ def learn(backbone, splits, *, phases=None, seed=0, store="default"):
         return _probe_alone(backbone, view, seed), None, f"Linear probe, no fine-tuning: {told}, {why}.", unseen
     start = backbone.model.get_weights()
     model = attach_head(backbone, view.probe, **view.how)
-    planned = gradual_unfreezing(backbone, phases) if phases else deepening(model, view.mistakes / count)
+    planned = _planned(backbone, model, view, splits, phases)
     run = tune(model, splits, planned, greedy=phases is None, seed=seed)
     helped, decision = outcome(run, told)
     if not helped:
@@ -240,15 +242,26 @@ def _view(told, how, features, seed):
     return View(told, how, features, probe, mistakes_of(probe, features.val))
 
 
-def deepening(model, error):
+def _planned(backbone, model, view, splits, phases):
+    """The phases asked for, or those that the probe's mistakes on validation call for."""
+    if phases:
+        return gradual_unfreezing(backbone, phases)
+    error = view.mistakes / len(view.features.val.y)
+    return deepening(model, error, mirror=error > FAR and keeps_classes_mirrored(model, splits.val, view.mistakes))
+
+
+def deepening(model, error, *, mirror=False):
     """Plan phases, each with a rate that rises and falls: the last third of the stages, then three quarters.
 
     Targets near the source need few stages or none; far ones, such as brain slices after
-    photographs, need nearly all at once, at a rate at which weights really move.
+    photographs, need nearly all at once, at a rate at which weights really move. So few pictures
+    would then be learned by heart: each epoch sees them changed a little. Where few stages are
+    trained, their inputs are computed once instead, and pictures stay as they are.
 
     Args:
         model: A model from `attach_head`.
         error: The probe's share of mistakes on validation, 0 to 1.
+        mirror: Whether a mirrored picture is still one of its class.
 
     Returns:
         List of `Phase`.
@@ -256,9 +269,13 @@ def deepening(model, error):
     stages = [stage for stage in find_stages(model) if stage != HEAD]
     kinds = keras.layers.BatchNormalization, keras.layers.LayerNormalization
     rate = RATE if any(isinstance(layer, kinds) for layer in model.layers) else RATE_WITHOUT_NORM
-    shares = (DEEP,) if error > FAR else (SHALLOW, DEEP)
-    trained = [(*stages[-max(1, round(share * len(stages))) :], HEAD) for share in shares]
-    return [Phase(t, EPOCHS, rate, schedule="cosine", patience=EPOCHS, batch_size=16) for t in trained]
+    far = error > FAR
+    changes = {"epochs": FAR_EPOCHS, "augment": small_changes(mirror=mirror)} if far else {"epochs": EPOCHS}
+    trained = [
+        (*stages[-max(1, round(share * len(stages))) :], HEAD) for share in ((DEEP,) if far else (SHALLOW, DEEP))
+    ]
+    told = {"learning_rate": rate, "schedule": "cosine", "patience": changes["epochs"], "batch_size": 16, **changes}
+    return [Phase(stages, **told) for stages in trained]
 
 
 def _probe_alone(backbone, view, seed):

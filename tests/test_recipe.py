@@ -1,0 +1,56 @@
+"""The recipe's plan: how many stages, on which pictures, and whether a mirror may be held up to them."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import pixels
+
+import tlteach as tl
+from tlteach import recipe
+from tlteach._tuning import keeps_classes_mirrored
+from tlteach.evaluation import predict
+from tlteach.features import split_of_array
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tl.attach_head(tl.load_backbone("vgg16", "mini"), 2)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_far_target_trains_most_stages_at_once_on_changed_pictures(model, mirror):
+    (phase,) = recipe.deepening(model, 0.11, mirror=mirror)
+    assert phase.train == ("block2", "block3", "block4", "block5", "head")
+    kinds = [type(layer).__name__ for layer in phase.augment.layers]
+    assert kinds == ["RandomFlip"] * mirror + ["RandomRotation", "RandomZoom", "RandomTranslation"]
+    assert (phase.epochs, phase.copies) == (recipe.FAR_EPOCHS, 0)
+
+
+def test_a_near_target_goes_deeper_step_by_step_on_kept_activations(model):
+    phases = recipe.deepening(model, 0.09)
+    assert [phase.train[0] for phase in phases] == ["block4", "block2"]
+    assert [phase.augment for phase in phases] == [None, None]
+
+
+def sides(bright):
+    """Pictures 32 x 32 with brighter left or right halves, or brighter as a whole, and a model that sees which."""
+    y = np.arange(40) % 2
+    x = pixels(40, (32, 32)) * 0.4
+    for picture, label in zip(x, y, strict=True):
+        picture[bright(label)] += 120
+    inputs = keras.Input((32, 32, 3))
+    dense = keras.layers.Dense(2)
+    whole = keras.Model(inputs, dense(keras.layers.Flatten()(inputs)))
+    told = np.stack([x[y == label].mean(0).ravel() for label in (0, 1)], 1)  # the nearer of the two means
+    dense.set_weights([told, -0.5 * (told**2).sum(0)])
+    return whole, split_of_array(x.astype("uint8"), y, classes=["0", "1"])
+
+
+@pytest.mark.parametrize(
+    ("bright", "kept"),
+    [(lambda label: np.s_[:, 16 * label : 16 + 16 * label], False), (lambda label: np.s_[: 32 * label], True)],
+)
+def test_mirrors_are_held_up_only_where_the_model_still_knows_the_class(bright, kept):
+    whole, split = sides(bright)
+    assert (predict(whole, split).argmax(1) == split.labels).all()
+    assert keeps_classes_mirrored(whole, split, mistakes=0) == kept
