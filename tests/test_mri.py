@@ -2,16 +2,20 @@
 
 import csv
 import io
+import re
 import sys
 import zipfile
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
 from typer.testing import CliRunner
+
+import tlteach as tl
 
 ROOT = Path(__file__).resolve().parent.parent
 MINI = ROOT / "datasets" / "brain_mri" / "mini"
@@ -222,6 +226,41 @@ def test_meningiomas_of_the_convexity_reach_the_skull_and_gliomas_do_not(rows, p
     gliomas = [v for (label, _), values in least.items() if label == "glioma" for v in values]
     assert np.median(outside) + 3 < np.median(gliomas)
     assert np.mean(np.array(gliomas) > np.median(outside)) > 0.8
+
+
+# what the card says of them
+
+
+def numbers_of(text, row):
+    """What a pattern of a row finds in a text: a dict from what was measured to lowest, mean, highest and runs."""
+    return {name.strip(): tuple(map(int, numbers)) for name, *numbers in re.findall(row, text, re.M)}
+
+
+def test_the_card_gives_the_numbers_that_the_lesson_measured():
+    """Whoever makes the lesson's notebook again must copy its last table into the card."""
+    cells = nbformat.read(ROOT / "lessons" / "04_medical_mri.ipynb", as_version=4).cells
+    (shown,) = [cell.outputs[0].data["text/plain"] for cell in cells if cell.source.endswith("\nmeasured")]
+    measured = numbers_of(shown, r"^(\S.+?)  +(\d+) +(\d+) +(\d+) +(\d+)$")
+    card = (MINI.parent / "README.md").read_text(encoding="utf-8")
+    assert len(measured) == len(shown.splitlines()) - 1 >= 11
+    assert numbers_of(card, r"^\| (.+?) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$") == measured
+
+
+def test_the_card_says_how_many_patients_of_each_split_have_t2(rows):
+    patients = [own[0] for own in by_patient(rows).values()]
+    split = Counter(p["split"] for p in patients)
+    t2 = Counter(p["split"] for p in patients if p["contrast"] == "t2")
+    told = ", ".join(f"{t2[name]} of {split[name]} in `{name}`" for name in ("train", "val", "test"))
+    assert told in (MINI.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_leakage_is_found_by_patient_and_hardly_by_pictures_alone():
+    """The numbers that `check_leakage` tells in its docstring."""
+    splits = tl.resplit(tl.load_dataset("brain_mri", "mini"))
+    found = tl.check_leakage(splits)["kind"].value_counts().to_dict()
+    assert found == {"group": 293, "near": 15}
+    blind = tl.check_leakage(tl.Splits(**splits.parts(), name="blind"))
+    assert blind["kind"].value_counts().to_dict() == {"near": 15}
 
 
 # made again

@@ -192,14 +192,18 @@ def _draw(split, count, seed):
 def check_leakage(splits):
     """Find pictures, texts or groups that stand on both sides of a split.
 
-    Texts count as equal where only case and punctuation differ.
+    Texts count as equal where only case and punctuation differ. An empty table does not clear
+    a set without `groups`: then only pictures that are nearly equal can be found, and a
+    patient's slices mostly are not that equal. The mini `brain_mri` split by slice
+    gives 293 rows of groups where patients are known, and where they are not, 15 near pairs.
 
     Args:
-        splits: `Splits`.
+        splits: `Splits`; say with its `groups` what belongs together.
 
     Returns:
         `pandas.DataFrame`, a row a finding: kind (`exact`, `near` or `group`), the two splits,
-        the two paths, and by how many of 256 bits they differ. Empty means none was found.
+        the two paths, and by how many of 256 bits they differ. Empty means none was found,
+        and of groups that nobody has named none can be.
 
     Example:
         >>> import tlteach as tl

@@ -8,12 +8,15 @@ python tools/make_lessons.py 01
 python tools/make_lessons.py 01 --text    # text and exercises alone are made anew: other code keeps its outputs
 """
 
+import base64
+import io
 import os
 import tempfile
 from pathlib import Path
 
 import nbformat
 import typer
+from PIL import Image
 
 from tlteach.lessons import list_lessons, numbers_of, read_source, run_lesson, run_light
 from tlteach.notebooks import read_solutions
@@ -42,9 +45,19 @@ def filled(notebook, outputs):
     return notebook
 
 
+def packed(picture):
+    """A PNG in base64 with the same pixels in fewer bytes: no alpha where nothing is transparent, and packed harder."""
+    image, small = Image.open(io.BytesIO(base64.b64decode(picture))), io.BytesIO()
+    opaque = image.mode == "RGBA" and image.getchannel("A").getextrema()[0] == 255
+    (image.convert("RGB") if opaque else image).save(small, "PNG", optimize=True)
+    return base64.b64encode(small.getvalue()).decode()
+
+
 def numbered(output, number):
-    """A copy of an output with its cell's number."""
+    """A copy of an output with its cell's number, and its picture packed."""
     output = output.copy()
+    if "image/png" in output.get("data", {}):
+        output["data"] = output["data"] | {"image/png": packed(output["data"]["image/png"])}
     if "execution_count" in output:
         output["execution_count"] = number
     return output
