@@ -1,5 +1,7 @@
 """The recipe's plan: how many stages, on which pictures, and whether a mirror may be held up to them."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ def model():
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_far_target_trains_most_stages_at_once_on_changed_pictures(model, mirror):
-    (phase,) = recipe.deepening(model, 0.11, mirror=mirror)
+    (phase,) = recipe.deepening(model, far=True, mirror=mirror)
     assert phase.train == ("block2", "block3", "block4", "block5", "head")
     kinds = [type(layer).__name__ for layer in phase.augment.layers]
     assert kinds == ["RandomFlip"] * mirror + ["RandomRotation", "RandomZoom", "RandomTranslation"]
@@ -27,9 +29,17 @@ def test_a_far_target_trains_most_stages_at_once_on_changed_pictures(model, mirr
 
 
 def test_a_near_target_goes_deeper_step_by_step_on_kept_activations(model):
-    phases = recipe.deepening(model, 0.09)
+    phases = recipe.deepening(model, far=False)
     assert [phase.train[0] for phase in phases] == ["block4", "block2"]
     assert [phase.augment for phase in phases] == [None, None]
+
+
+@pytest.mark.parametrize(("how", "mistakes", "far"), [({}, 4, False), ({}, 5, True), ({"layer": ["block3"]}, 1, True)])
+def test_far_is_where_the_middle_stages_serve_or_the_probe_errs_often(model, how, mistakes, far):
+    features = SimpleNamespace(val=SimpleNamespace(y=np.zeros(40)))
+    splits = SimpleNamespace(val=split_of_array(pixels(4).astype("uint8"), [0, 1, 0, 1], classes=["0", "1"]))
+    phases = recipe._planned(None, model, recipe.View("", how, features, None, mistakes), splits, None)
+    assert [phase.augment is not None for phase in phases] == ([True] if far else [False, False])
 
 
 def sides(bright):

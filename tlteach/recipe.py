@@ -32,7 +32,7 @@ from tlteach.tables import from_table, is_table, with_test_table
 
 LARGER = 9 / 7  # networks see best at sizes somewhat above those they were trained at (Touvron et al. 2019)
 SHALLOW, DEEP = 1 / 3, 3 / 4  # shares of the stages that are fine-tuned
-FAR = 0.1  # share of mistakes by the probe from which on the target is so far from the source that few stages help
+FAR = 0.1  # share of mistakes by the better probe from which on the target is far from the source in any case
 EPOCHS, FAR_EPOCHS = 15, 20
 RATE, RATE_WITHOUT_NORM = 1e-3, 1e-4  # of Adam, at its highest; without normalisation, large steps end a network
 OUTER = 1 / 6  # share of the stages, at either end, that the middle ones leave out
@@ -107,9 +107,10 @@ def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
     probes are solved on what the backbone's last stage gives, and on its middle stages together,
     which serve targets far from the source better. If the better one makes enough mistakes on
     validation for an improvement to be seen, a third of the stages is fine-tuned from there, and if
-    validation gets better by it, three quarters; or three quarters at once, on pictures that each
-    epoch sees changed a little, where the probe errs often. When that has been decided, probe and
-    kept phases learn anew, from the validation pictures too.
+    validation gets better by it, three quarters. Where the target is far from the source (the
+    middle stages serve better, or both probes err often), it is three quarters at once, on
+    pictures that each epoch sees changed a little. When that has been decided, probe and kept
+    phases learn anew, from the validation pictures too.
 
     Args:
         splits: `Splits`; the test split is touched once, at the end.
@@ -243,14 +244,14 @@ def _view(told, how, features, seed):
 
 
 def _planned(backbone, model, view, splits, phases):
-    """The phases asked for, or those that the probe's mistakes on validation call for."""
+    """The phases asked for, or those that the target calls for."""
     if phases:
         return gradual_unfreezing(backbone, phases)
-    error = view.mistakes / len(view.features.val.y)
-    return deepening(model, error, mirror=error > FAR and keeps_classes_mirrored(model, splits.val, view.mistakes))
+    far = bool(view.how) or view.mistakes > FAR * len(view.features.val.y)  # the middle stages served, or none did well
+    return deepening(model, far=far, mirror=far and keeps_classes_mirrored(model, splits.val, view.mistakes))
 
 
-def deepening(model, error, *, mirror=False):
+def deepening(model, *, far, mirror=False):
     """Plan phases, each with a rate that rises and falls: the last third of the stages, then three quarters.
 
     Targets near the source need few stages or none; far ones, such as brain slices after
@@ -260,7 +261,7 @@ def deepening(model, error, *, mirror=False):
 
     Args:
         model: A model from `attach_head`.
-        error: The probe's share of mistakes on validation, 0 to 1.
+        far: Whether the target is far from the source.
         mirror: Whether a mirrored picture is still one of its class.
 
     Returns:
@@ -269,7 +270,6 @@ def deepening(model, error, *, mirror=False):
     stages = [stage for stage in find_stages(model) if stage != HEAD]
     kinds = keras.layers.BatchNormalization, keras.layers.LayerNormalization
     rate = RATE if any(isinstance(layer, kinds) for layer in model.layers) else RATE_WITHOUT_NORM
-    far = error > FAR
     changes = {"epochs": FAR_EPOCHS, "augment": small_changes(mirror=mirror)} if far else {"epochs": EPOCHS}
     trained = [
         (*stages[-max(1, round(share * len(stages))) :], HEAD) for share in ((DEEP,) if far else (SHALLOW, DEEP))

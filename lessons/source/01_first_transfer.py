@@ -195,7 +195,7 @@ many.agg(["mean", "min", "max"]).round(3)
 mean, reached = by_seed.groupby("labels").mean(), many["from scratch"].mean()
 enough = mean.index[mean["frozen features"] >= reached]
 slope = 1400 / min(enough) if len(enough) else 1.0
-f"at least {slope:.1f} times fewer labels (only three label counts were tried)"
+f"at least {slope:.4g} times fewer labels (only three label counts were tried)"
 
 # %% [markdown]
 # ## What it cost
