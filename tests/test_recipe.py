@@ -4,12 +4,13 @@ from types import SimpleNamespace
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import pixels
 
 import tlteach as tl
 from tlteach import recipe
-from tlteach._tuning import keeps_classes_mirrored
+from tlteach._tuning import keeps_classes_mirrored, no_clear_loss
 from tlteach.evaluation import predict
 from tlteach.features import split_of_array
 
@@ -25,13 +26,13 @@ def test_a_far_target_trains_most_stages_at_once_on_changed_pictures(model, mirr
     assert phase.train == ("block2", "block3", "block4", "block5", "head")
     kinds = [type(layer).__name__ for layer in phase.augment.layers]
     assert kinds == ["RandomFlip"] * mirror + ["RandomRotation", "RandomZoom", "RandomTranslation"]
-    assert (phase.epochs, phase.copies) == (recipe.FAR_EPOCHS, 0)
+    assert (phase.epochs, phase.copies, phase.keep) == (recipe.FAR_EPOCHS, 0, "last")
 
 
 def test_a_near_target_goes_deeper_step_by_step_on_kept_activations(model):
     phases = recipe.deepening(model, far=False)
     assert [phase.train[0] for phase in phases] == ["block4", "block2"]
-    assert [phase.augment for phase in phases] == [None, None]
+    assert [(phase.augment, phase.keep) for phase in phases] == [(None, "best"), (None, "best")]
 
 
 @pytest.mark.parametrize(("how", "mistakes", "far"), [({}, 4, False), ({}, 5, True), ({"layer": ["block3"]}, 1, True)])
@@ -64,3 +65,17 @@ def test_mirrors_are_held_up_only_where_the_model_still_knows_the_class(bright, 
     whole, split = sides(bright)
     assert (predict(whole, split).argmax(1) == split.labels).all()
     assert keeps_classes_mirrored(whole, split, mistakes=0) == kept
+
+
+@pytest.mark.parametrize(
+    ("right", "stands", "told"),
+    [
+        (95, True, "accuracy there went from 91.0% to 95.0%."),
+        (88, True, "accuracy there went from 91.0% to 88.0%, no more than luck would do."),
+        (87, False, "Linear probe: it erred, and fine-tuning took accuracy there from 91.0% to 87.0%."),
+    ],
+)
+def test_far_from_the_source_validation_only_keeps_from_a_clear_loss(right, stands, told):
+    run = SimpleNamespace(history=pd.DataFrame({"val_accuracy": [0.91, 0.5, right / 100]}), interrupted=False)
+    kept, sentence = no_clear_loss(run, "it erred", 9, 100)
+    assert kept == stands and sentence.endswith(told)

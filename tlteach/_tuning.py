@@ -155,3 +155,26 @@ def outcome(run, told):
     before, after = run.history["val_accuracy"].iloc[0], run.history["val_accuracy"].max()
     gain = f"accuracy there went from {before:.1%} to {after:.1%}"
     return True, f"{stopped}Fine-tuned ({helped} of {len(run.plan)} phases kept): {told}; {gain}."
+
+
+def no_clear_loss(run, told, mistakes, count):
+    """Return whether fine-tuning to its end may stand, and the sentence that says why.
+
+    Far from the source fine-tuning nearly always helps, and by more than a hundred validation
+    pictures can show: so they need not prove a gain, they keep from a clear loss.
+
+    Args:
+        run: `Run` from `tune`, of a phase with `keep="last"`.
+        told: What the probe did, in words.
+        mistakes: The probe's mistakes on validation.
+        count: Validation pictures.
+    """
+    accuracy = run.history["val_accuracy"]
+    before, after = accuracy.iloc[0], accuracy.iloc[-1]
+    lost = round((before - after) * count)
+    stopped, went = "Interrupted. " if run.interrupted else "", f"from {before:.1%} to {after:.1%}"
+    if lost > max(mistakes, 1) ** 0.5:
+        return False, f"{stopped}Linear probe: {told}, and fine-tuning took accuracy there {went}."
+    luck = ", no more than luck would do" if lost > 0 else ""
+    far = "the target is far from what the backbone has learned from, where fine-tuning nearly always helps"
+    return True, f"{stopped}Fine-tuned: {told}; {far}; accuracy there went {went}{luck}."

@@ -13,6 +13,7 @@ from tlteach._tuning import (
     ENOUGH_MISTAKES,
     keeps_classes_mirrored,
     mistakes_of,
+    no_clear_loss,
     outcome,
     tune,
     tune_on_all,
@@ -109,8 +110,9 @@ def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
     validation for an improvement to be seen, a third of the stages is fine-tuned from there, and if
     validation gets better by it, three quarters. Where the target is far from the source (the
     middle stages serve better, or both probes err often), it is three quarters at once, on
-    pictures that each epoch sees changed a little. When that has been decided, probe and kept
-    phases learn anew, from the validation pictures too.
+    pictures that each epoch sees changed a little, and that stands unless validation got clearly
+    worse. When that has been decided, probe and kept phases learn anew, from the validation
+    pictures too.
 
     Args:
         splits: `Splits`; the test split is touched once, at the end.
@@ -207,7 +209,8 @@ def learn(backbone, splits, *, phases=None, seed=0, store="default"):
     model = attach_head(backbone, view.probe, **view.how)
     planned = _planned(backbone, model, view, splits, phases)
     run = tune(model, splits, planned, greedy=phases is None, seed=seed)
-    helped, decision = outcome(run, told)
+    ends = planned[-1].keep == "last"
+    helped, decision = no_clear_loss(run, told, view.mistakes, count) if ends else outcome(run, told)
     if not helped:
         return _probe_alone(backbone, view, seed), run, decision, unseen
     if run.interrupted:
@@ -270,7 +273,8 @@ def deepening(model, *, far, mirror=False):
     stages = [stage for stage in find_stages(model) if stage != HEAD]
     kinds = keras.layers.BatchNormalization, keras.layers.LayerNormalization
     rate = RATE if any(isinstance(layer, kinds) for layer in model.layers) else RATE_WITHOUT_NORM
-    changes = {"epochs": FAR_EPOCHS, "augment": small_changes(mirror=mirror)} if far else {"epochs": EPOCHS}
+    to_the_end = {"epochs": FAR_EPOCHS, "keep": "last", "augment": small_changes(mirror=mirror)}
+    changes = to_the_end if far else {"epochs": EPOCHS}
     trained = [
         (*stages[-max(1, round(share * len(stages))) :], HEAD) for share in ((DEEP,) if far else (SHALLOW, DEEP))
     ]
