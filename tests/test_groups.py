@@ -296,8 +296,12 @@ def test_a_pattern_that_does_not_do(tmp_path, groups, text):
     [
         ("path,x,y\n", r"needs one column called group, patient, subject, or two columns in all\..*with path, x, y\."),
         ("path,patient,group\n", r"needs one column called group.*with path, patient, group\."),
+        (
+            "patient,scanner,age\n",
+            r"needs a column of pictures, called path or file, .*patient\. Received: .*age\.",
+        ),
         ("path\n", r"needs one column called group.*with path\."),
-        ("", r"needs one column called group"),
+        ("", r"needs one column called group.* with nothing in it\."),
         ("path,class\na/p0_0.png,1\n", r"the group must not be called .* Received: 'class' from "),
         (
             "path,patient\na/p0_0.png,1\n",

@@ -109,7 +109,7 @@ def test_mistakes_the_surest_first(mistaken):
     split, report = mistaken
     axes = tl.plot_mistakes(report, split)
     titles = [ax.get_title() for ax in axes if ax.images]
-    assert titles == ["dark, not light\n95% sure", "light, not dark\n70% sure"]
+    assert titles == ["is dark, called light\n(95%)", "is light, called dark\n(70%)"]
     assert np.array_equal(axes[0].images[0].get_array(), split.picture(4))
     assert sum(bool(ax.images) for ax in tl.plot_mistakes(report, split, most=1)) == 1
 

@@ -67,15 +67,27 @@ def test_mirrors_are_held_up_only_where_the_model_still_knows_the_class(bright, 
     assert keeps_classes_mirrored(whole, split, mistakes=0) == kept
 
 
+def ran(epoch):
+    return pd.DataFrame({"kept epoch": [epoch]})
+
+
+def test_a_phase_that_was_stopped_before_an_epoch_ended_is_no_fine_tuning():
+    run = SimpleNamespace(history=pd.DataFrame({"val_accuracy": [0.91]}), interrupted=True, plan=ran(0))
+    kept, sentence = no_clear_loss(run, "it erred", 9, 100)
+    assert not kept and sentence == "Interrupted. Linear probe: it erred, and no epoch of fine-tuning was finished."
+
+
 @pytest.mark.parametrize(
     ("right", "stands", "told"),
     [
-        (95, True, "accuracy there went from 91.0% to 95.0%."),
-        (88, True, "accuracy there went from 91.0% to 88.0%, no more than luck would do."),
+        (95, True, "falls clearly; it went from 91.0% to 95.0%."),
+        (88, True, "falls clearly; it went from 91.0% to 88.0%, no more than luck would do."),
         (87, False, "Linear probe: it erred, and fine-tuning took accuracy there from 91.0% to 87.0%."),
     ],
 )
 def test_far_from_the_source_validation_only_keeps_from_a_clear_loss(right, stands, told):
-    run = SimpleNamespace(history=pd.DataFrame({"val_accuracy": [0.91, 0.5, right / 100]}), interrupted=False)
+    run = SimpleNamespace(
+        history=pd.DataFrame({"val_accuracy": [0.91, 0.5, right / 100]}), interrupted=False, plan=ran(3)
+    )
     kept, sentence = no_clear_loss(run, "it erred", 9, 100)
     assert kept == stands and sentence.endswith(told)

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 from functools import partial
 
 import keras
@@ -193,6 +194,17 @@ def test_a_map_is_the_log_odds_of_the_answer(averaging):
         others = [row[f"p_{name}"] for name in CLASSES if name != row["predicted"]]
         rival = max(others) if row["class"] == row["predicted"] else row[f"p_{row['class']}"]
         assert drawn_map.mean() == pytest.approx(np.log(row["probability"] / rival), abs=1e-3)
+
+
+def test_a_temperature_near_one_is_no_correction_and_a_page_says_what_was_learned_with(averaging):
+    measured = measure(averaging.report, averaging.validated)
+    near = replace(measured, calibration=replace(measured.calibration, temperature=1.05))
+    fit = replace(averaging, backbone="resnet50 mini", seed=7)
+    words = words_of(page(fit, near, verdict(fit.report)))
+    assert "the temperature 1.05, which is as good as 1" in words and "raise each probability" not in words
+    assert "resnet50 mini, seed 7." in words
+    far = replace(measured, calibration=replace(measured.calibration, temperature=1.2))
+    assert "raise each probability to the power 0.83" in words_of(page(fit, far, verdict(fit.report)))
 
 
 def test_what_cannot_be_told_is_a_sentence():

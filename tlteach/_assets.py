@@ -1,5 +1,6 @@
 """Where things lie: what ships with the package, and what it keeps on disk."""
 
+import importlib
 import os
 import tomllib
 from importlib import metadata
@@ -54,6 +55,22 @@ def _project():
     if file.exists() and not (_PACKAGE / "_lessons").exists():
         return tomllib.loads(file.read_text(encoding="utf-8"))["project"]
     return {}
+
+
+def optional(module, told):
+    """Import a module that an extra brings.
+
+    Args:
+        module: Its name.
+        told: What needs it, and how it is installed: a sentence.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{told} Received: an environment without it ({error}).") from error
 
 
 def cache_dir():

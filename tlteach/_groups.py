@@ -127,10 +127,15 @@ def _read(file):
     key = next((name for name in columns if name.lower() in PATHS), columns[0])
     others = [name for name in columns if name != key]
     called = [name for name in others if name.lower() in CALLED]
+    if key.lower() in CALLED:
+        raise ValueError(
+            f"the file of groups needs a column of pictures, called {' or '.join(PATHS[:2])}, before or beside that of "
+            f"the {key}. Received: {file} with {', '.join(columns)}."
+        )
     if len(called) != 1 and len(others) != 1:
         raise ValueError(
             f"the file of groups needs one column called {', '.join(CALLED[:3])}, or two columns in all. "
-            f"Received: {file} with {', '.join(columns)}."
+            f"Received: {file} with {', '.join(filter(None, columns)) or 'nothing in it'}."
         )
     column = called[0] if len(called) == 1 else others[0]
     with open(file, newline="", **how) as opened:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tlteach import _download
-from tlteach._assets import shared_dir
+from tlteach._assets import optional, shared_dir
 from tlteach._sources import all_sources, folder_of, sums_of
 
 HOST = "api.kaggle.com"  # what kagglehub asks
@@ -61,14 +61,11 @@ def hub():
     Raises:
         ImportError: If it is not installed.
     """
-    try:
-        import kagglehub
-    except ImportError as error:
-        raise ImportError(
-            "a preset of KerasHub is fetched by kagglehub, which comes with it: pip install 'tlteach[text]', or name "
-            f"lessons without texts, such as --lessons 01,04. Received: an environment without it ({error})."
-        ) from error
-    return kagglehub
+    return optional(
+        "kagglehub",
+        "a preset of KerasHub is fetched by kagglehub, which comes with it: pip install 'tlteach[text]', or name "
+        "lessons without texts, such as --lessons 01,04.",
+    )
 
 
 def fetch_preset_file(source):

@@ -27,6 +27,7 @@ from tlteach.plots_evaluation import (
 
 MEASURES = ["sensitivity", "specificity", "precision", "AUC", "average_precision"]
 MAPS = 6  # maps in a row
+NEAR = 0.1  # logarithm of a temperature, below which it changes no probability that one would notice
 MANY = 1000  # examples from which on a third decimal can tell something
 NOTHING = "none"  # of a measure that there is nothing to count for
 
@@ -37,7 +38,7 @@ _PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
 img {{ max-width: 100%; background: white; border-radius: 4px; }}
-table {{ border-collapse: collapse; font-size: .93em; }}
+table {{ border-collapse: collapse; font-size: .93em; margin-bottom: 1rem; }}
 td, th {{ padding: .2rem .5rem; text-align: right; vertical-align: bottom; }} td {{ white-space: nowrap; }}
 th:first-child, td:first-child {{ text-align: left; }}
 .texts td {{ white-space: normal; }}
@@ -48,7 +49,9 @@ th:first-child, td:first-child {{ text-align: left; }}
 <h1>{title}</h1>
 <p><strong>{accuracy}</strong></p><p>{decision}</p>{notes}
 {sections}
-<p><small>{data} tlteach {version}, Keras {keras} on {backend}; {seconds:.1f} s.</small></p>
+<p><small>{data} {backbone}, seed {seed}.
+A model to learn from, not to decide about people by.
+tlteach {version}, Keras {keras} on {backend}; {seconds:.1f} s.</small></p>
 </html>
 """
 
@@ -82,6 +85,8 @@ def page(fit, measured, said):
         decision=html.escape(fit.decision),
         sections="\n".join(section for section in sections if section),
         data=f"{splits.train.num_examples} for training, {splits.val.num_examples} for validation.",
+        backbone=html.escape(fit.backbone),
+        seed=fit.seed,
         version=__version__,
         keras=keras.version(),
         backend=keras.backend.backend(),
@@ -107,7 +112,7 @@ def _classes(fit, measured):
     names = measured.per_class["AUC"].nsmallest(len(COLOURS)).index if len(measured.curves) > len(COLOURS) else None
     drawn = {name: both for name, both in measured.curves.items() if names is None or name in names}
     some = "" if names is None else f" Drawn are the {len(COLOURS)} with the lowest AUC."
-    over = f" over each {html.escape(fit.report.groups)}" if fit.report.groups else ""
+    over = f", drawn over the values of {html.escape(fit.report.groups)}," if fit.report.groups else ""
     return f"""<h2>Each class against the others</h2>
 <p>With 95 % intervals{over}. Sensitivity is the share of a class that is found, specificity the share of the others
 that is not taken for it, precision the share of what was called so that is so. AUC is the chance that one of the class
@@ -151,13 +156,19 @@ Below the dotted line it is too sure of itself.</p>"""
     if found.temperature is None:
         told += f"<p>{html.escape(found.why_not)}</p>"
     else:
-        tables[f"at temperature {found.temperature:.2f}"] = found.scaled_table
+        if abs(np.log(found.temperature)) >= NEAR:
+            tables[f"at temperature {found.temperature:.2f}"] = found.scaled_table
         told += f"<p>{_temperature(fit, found, kind)}</p>"
     figure = plot_calibration(tables).figure
     return f"{head}{told}{_figure(figure, 'Accuracy against the probability that the model gave')}"
 
 
 def _temperature(fit, found, kind):
+    if abs(np.log(found.temperature)) < NEAR:
+        return (
+            f"On validation {html.escape(fit.validated_by)} asked for the temperature {found.temperature:.2f}, which "
+            "is as good as 1: there is nothing to correct that validation could show."
+        )
     low, high = found.change
     sure = "too sure" if found.temperature > 1 else "not sure enough"
     gain = "is less" if high < 0 else "is more" if low > 0 else "cannot be told to change"
@@ -215,8 +226,8 @@ def _maps(fit):
     height, width = next(iter(found.values()))[1].shape[1:]
     return (
         f"{head}<p>The evidence for the answer, against what it is or else against the next likeliest class, divided "
-        f"exactly among the {height} x {width} places of the model's last feature map. It tells where the model found "
-        f"it, not why.</p>{drawn}"
+        f"exactly among the {height} x {width} places of the model's last feature map, and nothing finer can be read "
+        f"from it. It tells where the model found it, not why.</p>{drawn}"
     )
 
 
@@ -234,7 +245,7 @@ def _evidence(fit, rows):
 def _map_of(fit, words, rows, maps):
     told = fit.report.predictions.iloc[rows]
     pairs = zip(told["class"], told["predicted"], strict=True)
-    titles = [str(true) if true == called else f"{true},\nnot {called}" for true, called in pairs]
+    titles = [str(true) if true == called else f"is {true},\ncalled {called}" for true, called in pairs]
     figure = plot_activation_maps(fit.splits.test.take(rows), maps, titles=titles)[0].figure
     return _wide(figure, f"Maps of the evidence. {words}")
 
@@ -270,7 +281,7 @@ def _wide(figure, words):
 
 def _figure(figure, words):
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     told = html.escape(f"{words}. {describe(figure)}")
     plt.close(figure)
     return f'<img alt="{told}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tlteach._assets import optional
+
 NONE = -1  # stands where a row has no word piece: every number from 0 is one, in GPT-2 the first too
 
 
@@ -15,13 +17,7 @@ def keras_hub():
     Raises:
         ImportError: If it is not installed.
     """
-    try:
-        import keras_hub as found
-    except ImportError as error:
-        raise ImportError(
-            f"texts need KerasHub: pip install 'tlteach[text]'. Received: an environment without it ({error})."
-        ) from error
-    return found
+    return optional("keras_hub", "texts need KerasHub: pip install 'tlteach[text]'.")
 
 
 class Tokenizer:

@@ -160,8 +160,9 @@ def outcome(run, told):
 def no_clear_loss(run, told, mistakes, count):
     """Return whether fine-tuning to its end may stand, and the sentence that says why.
 
-    Far from the source fine-tuning nearly always helps, and by more than a hundred validation
-    pictures can show: so they need not prove a gain, they keep from a clear loss.
+    On brain slices, far from photographs, fine-tuning gained points on the test where 92 validation
+    slices could not show it (`benchmarks/README.md`). So validation need not prove a gain there, it
+    keeps from a clear loss.
 
     Args:
         run: `Run` from `tune`, of a phase with `keep="last"`.
@@ -173,8 +174,10 @@ def no_clear_loss(run, told, mistakes, count):
     before, after = accuracy.iloc[0], accuracy.iloc[-1]
     lost = round((before - after) * count)
     stopped, went = "Interrupted. " if run.interrupted else "", f"from {before:.1%} to {after:.1%}"
+    if run.plan["kept epoch"].iloc[0] == 0:
+        return False, f"{stopped}Linear probe: {told}, and no epoch of fine-tuning was finished."
     if lost > max(mistakes, 1) ** 0.5:
         return False, f"{stopped}Linear probe: {told}, and fine-tuning took accuracy there {went}."
     luck = ", no more than luck would do" if lost > 0 else ""
-    far = "the target is far from what the backbone has learned from, where fine-tuning nearly always helps"
-    return True, f"{stopped}Fine-tuned: {told}; {far}; accuracy there went {went}{luck}."
+    far = "the target is far from what the backbone has learned from, so it stands unless accuracy there falls clearly"
+    return True, f"{stopped}Fine-tuned: {told}; {far}; it went {went}{luck}."

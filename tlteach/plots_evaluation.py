@@ -60,7 +60,7 @@ def plot_mistakes(report, split, *, most=12, fig=None):
         ax.axis("off")
         return np.array([ax])
     apart = "\n" if max(len(f"{c}{p}") for c, p in zip(worst["class"], worst["predicted"], strict=True)) > 12 else " "
-    titles = [f"{r['class']},{apart}not {r.predicted}\n{r.probability:.0%} sure" for _, r in worst.iterrows()]
+    titles = [f"is {r['class']},{apart}called {r.predicted}\n({r.probability:.0%})" for _, r in worst.iterrows()]
     return plot_pictures(split, worst.index, titles=titles, fig=fig)
 
 

@@ -57,6 +57,8 @@ class Fit:
         validated: `Report` on the validation split of a model that had not learned from it, which
             thresholds may be chosen by; `None` where there was no such model.
         validated_by: Which model that was, in words.
+        backbone: The backbone and where its weights came from, in words.
+        seed: Seed of all that was random.
     """
 
     model: keras.Model = field(repr=False)
@@ -69,6 +71,8 @@ class Fit:
     notes: list = field(default_factory=list)
     validated: Report | None = None
     validated_by: str = ""
+    backbone: str = ""
+    seed: int = 0
 
 
 def read_splits(folder, *, test=None, labels=None, groups=None, seed=0):
@@ -138,7 +142,18 @@ def fit_splits(splits, backbone, *, phases=None, seed=0, notes=()):
     model, run, decision, unseen = how(backbone, replace(splits, test=splits.test.take([])), phases=phases, seed=seed)
     learned = time.perf_counter()
     report = evaluate(model, splits.test, groups=splits.groups)
-    fitted = Fit(model, report, run, decision, splits, learned - started, time.perf_counter() - learned, list(notes))
+    fitted = Fit(
+        model,
+        report,
+        run,
+        decision,
+        splits,
+        learned - started,
+        time.perf_counter() - learned,
+        notes=list(notes),
+        backbone=f"{backbone.name} {backbone.size}, weights: {backbone.weights}",
+        seed=seed,
+    )
     return fitted if unseen is None else replace(fitted, validated=_validated(splits, unseen), validated_by=unseen.told)
 
 
@@ -203,7 +218,7 @@ def learn(backbone, splits, *, phases=None, seed=0, store="default"):
     count, unseen = len(view.features.val.y), unseen_by_probe(view.probe, view.features.val)
     told = f"the linear probe on {view.told} made {view.mistakes} mistakes on {count} validation pictures"
     if phases == 0 or (phases is None and view.mistakes < ENOUGH_MISTAKES):
-        why = "and none was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
+        why = "and the probe alone was asked for" if phases == 0 else "too few for fine-tuning to be seen to help"
         return _probe_alone(backbone, view, seed), None, f"Linear probe, no fine-tuning: {told}, {why}.", unseen
     start = backbone.model.get_weights()
     model = attach_head(backbone, view.probe, **view.how)

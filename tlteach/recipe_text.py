@@ -31,7 +31,7 @@ def learn_texts(backbone, splits, *, phases=None, seed=0, store="default"):
     probe = linear_probe(features, seed=seed)
     mistakes, count = mistakes_of(probe, features.val), len(features.val.y)
     told = f"the linear probe made {mistakes} mistakes on {count} validation texts"
-    why = "and none was asked for" if phases == 0 else _why_not(backbone, mistakes, count)
+    why = "and the probe alone was asked for" if phases == 0 else _why_not(backbone, mistakes, count)
     unseen = unseen_by_probe(probe, features.val)
     if phases == 0 or (phases is None and why):
         return _probe_alone(backbone, features, seed), None, f"Linear probe, no fine-tuning: {told}, {why}.", unseen

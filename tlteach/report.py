@@ -133,6 +133,8 @@ def _numbers(fit, measured):
         "accuracy_by": {str(column): _rows(table) for column, table in measured.parts.items()},
         "groups": report.groups,
         "labels": fit.splits.train.num_examples + fit.splits.val.num_examples,
+        "backbone": fit.backbone,
+        "seed": fit.seed,
         "decision": fit.decision,
         "notes": fit.notes,
         "seconds": fit.seconds,
