@@ -59,8 +59,9 @@ def plot_mistakes(report, split, *, most=12, fig=None):
         ax.text(0.5, 0.5, "no mistakes", ha="center", va="center", transform=ax.transAxes)
         ax.axis("off")
         return np.array([ax])
-    apart = "\n" if max(len(f"{c}{p}") for c, p in zip(worst["class"], worst["predicted"], strict=True)) > 12 else " "
-    titles = [f"is {r['class']},{apart}called {r.predicted}\n({r.probability:.0%})" for _, r in worst.iterrows()]
+    longest = max(len(str(name)) for column in ("class", "predicted") for name in worst[column])
+    apart, gap = ("\n" if longest > length else " " for length in (6, 8))  # pictures stand close together
+    titles = [f"is {r['class']},{apart}called{gap}{r.predicted}\n({r.probability:.0%})" for _, r in worst.iterrows()]
     return plot_pictures(split, worst.index, titles=titles, fig=fig)
 
 
