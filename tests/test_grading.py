@@ -254,7 +254,15 @@ def test_what_is_as_shipped_and_not_needed_is_left_out_and_nothing_else():
 
 @pytest.mark.parametrize(
     ("own", "names"),
-    [("print(a)", {"a"}), ("a = 1", set()), ("%time b + c", {"b"}), ("def f():\n    return a", {"a"}), ("'a'", set())],
+    [
+        ("print(a)", {"a"}),
+        ("a = 1", set()),
+        ("%time b + c", {"b"}),
+        ("def f():\n    return a", {"a"}),
+        ("'a'", set()),
+        ("tl.check('01.1', a)", {"a"}),
+        ("a = 1\ntl.check('01.1', [a + b for b in 'x'])", set()),  # an answer that makes its names itself
+    ],
 )
 def test_what_a_cell_of_the_learner_s_own_misses(monkeypatch, own, names):
     lesson = "for a in 1, 2:\n    b = [c for c in 'x']"

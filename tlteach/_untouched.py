@@ -61,4 +61,8 @@ def _used(source):
         found = ast.walk(ast.parse(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set(re.findall(r"\w+", source))
-    return {each.id for each in found if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)}
+    names = [each for each in found if isinstance(each, ast.Name)]
+    own = {each.id for each in names if isinstance(each.ctx, ast.Store) and "tl.check(" in source}
+    return {
+        each.id for each in names if isinstance(each.ctx, ast.Load)
+    } - own  # an answer makes a name before it reads it
