@@ -422,9 +422,7 @@ tl.plot_gains(change);
 # %% [markdown]
 # *In place* of the true slices, what suits photographs ruins the probe: it never meets a head as heads are. *Beside* them
 # it does no harm to be seen, and no good. What is sensible gains a few points at most. Do not make much of the last
-# digit: the intervals are over which patients are held out, and all share two copies. When we changed the slices at their own
-# 96 pixels, before they are enlarged, *sensible, in place* lost 6 points (3 to 9); beside them it again gained two.
-# A frozen backbone leaves a linear head little to learn by heart. Whether it pays where stages
+# digit: the intervals are over which patients are held out, and all share two copies. A frozen backbone leaves a linear head little to learn by heart. Whether it pays where stages
 # are trained is asked under *Further*. (`tl.Phase(augment=..., copies=2)` keeps features of copies too: lesson 03.)
 
 # %% [markdown]
