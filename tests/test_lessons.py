@@ -81,6 +81,11 @@ def test_a_lesson_that_fails_is_told_and_the_others_are_run(broken):
     assert done.stderr.endswith("Error: of the lessons asked for, these failed: 01.\n")
 
 
+def test_a_place_that_is_no_folder_is_told_before_a_lesson_is_run(broken):
+    done = CliRunner().invoke(app, ["run", "01", "--out", str(broken / "01_broken.py")])
+    assert done.exit_code == 1 and done.stderr.startswith("Error: out must be a folder, new or old. Received: ")
+
+
 def test_results_are_kept_only_when_asked_for(tmp_path, monkeypatch):
     import json
 

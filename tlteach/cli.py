@@ -56,6 +56,7 @@ def run(
     """
     from tlteach.lessons import LessonFailed, numbers_of, run_lesson
 
+    _check_out(out)
     failed = []
     try:
         for number in numbers_of(numbers):
