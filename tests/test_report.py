@@ -139,6 +139,7 @@ def test_few_of_validation_choose_nothing(report):
 
 def model_and_splits(pool):
     """A model with a pooled linear head on pictures of noise."""
+    keras.utils.set_random_seed(0)
     x = keras.Input((8, 8, 3))
     y = pool()(keras.layers.Conv2D(4, 3, activation="relu")(keras.layers.Rescaling(1 / 99)(x)))
     model = keras.Model(x, keras.layers.Dense(3, "softmax")(y))
@@ -198,12 +199,13 @@ def test_a_map_is_the_log_odds_of_the_answer(averaging):
 
 def test_a_temperature_near_one_is_no_correction_and_a_page_says_what_was_learned_with(averaging):
     measured = measure(averaging.report, averaging.validated)
-    near = replace(measured, calibration=replace(measured.calibration, temperature=1.05))
+    found = measured.calibration
+    scaled = {"scaled_error": 0.1, "scaled_table": found.table, "scaled_loss": 0.2, "change": (-0.1, 0.1)}
+    near, far = (replace(measured, calibration=replace(found, temperature=t, **scaled)) for t in (1.05, 1.2))
     fit = replace(averaging, backbone="resnet50 mini", seed=7)
     words = words_of(page(fit, near, verdict(fit.report)))
     assert "the temperature 1.05, which is as good as 1" in words and "raise each probability" not in words
     assert "resnet50 mini, seed 7." in words
-    far = replace(measured, calibration=replace(measured.calibration, temperature=1.2))
     assert "raise each probability to the power 0.83" in words_of(page(fit, far, verdict(fit.report)))
 
 
