@@ -82,9 +82,9 @@ def put(note, measured):
 
 def main(numbers: list[str] = typer.Argument(None, help="Such as 01; all if none is given.")):
     wanted = numbers_of(numbers or ["all"])
+    if os.getloadavg()[0] > 1:
+        print("other programs are running, or did a minute ago: what is measured now is not 'alone'.")
     for lesson in [each for each in list_lessons() if each.number in wanted]:
-        if os.getloadavg()[0] > 1:
-            print("other programs are running: what is measured now is not 'alone'.")
         with tempfile.TemporaryDirectory() as out:
             seconds = parts_of(nbformat.read(run_lesson(lesson.number, size="mini", out=out)[0], as_version=4))
         put(NOTES / f"{lesson.source.stem}.md", told(seconds))
