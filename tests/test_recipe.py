@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import pixels
+from conftest import pixels, small_backbone, small_splits
 
 import tlteach as tl
 from tlteach import recipe
@@ -91,3 +91,17 @@ def test_far_from_the_source_validation_only_keeps_from_a_clear_loss(right, stan
     )
     kept, sentence = no_clear_loss(run, "it erred", 9, 100)
     assert kept == stands and sentence.endswith(told)
+
+
+def test_where_fine_tuning_lost_accuracy_the_probe_reads_what_it_was_solved_on(monkeypatch):
+    splits = small_splits()
+    phase = tl.Phase("all", 1, 1e-2, keep="last", batch_size=4)
+    monkeypatch.setattr(recipe, "ENOUGH_MISTAKES", 0)
+    monkeypatch.setattr(recipe, "_planned", lambda *_: [phase])
+    monkeypatch.setattr(recipe, "no_clear_loss", lambda *_: (False, "It lost."))
+    backbone = small_backbone("vgg16")
+    before = backbone.model.get_weights()
+    _, run, decision, _ = recipe.learn(backbone, splits, store=None)
+    assert decision == "It lost." and run.plan["kept epoch"].tolist() == [1]
+    for now, then in zip(backbone.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)

@@ -227,6 +227,7 @@ def learn(backbone, splits, *, phases=None, seed=0, store="default"):
     ends = planned[-1].keep == "last"
     helped, decision = no_clear_loss(run, told, view.mistakes, count) if ends else outcome(run, told)
     if not helped:
+        backbone.model.set_weights(start)  # what ran to its end has moved them
         return _probe_alone(backbone, view, seed), run, decision, unseen
     if run.interrupted:
         return model, run, decision, unseen_by_tuned(model, splits.val, final=True)
