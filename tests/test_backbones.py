@@ -241,6 +241,26 @@ def test_an_unknown_name():
         tl.load_backbone("vgg17")
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("mobilnetv2", "mobilenetv2"),
+        ("ResNet", "resnet50"),
+        ("vgg", "vgg16"),  # and not vgg19, which is as near and larger
+        ("speechs", "speech"),
+        ("roberta", "bert"),
+    ],
+)
+def test_an_unknown_name_that_is_near_a_known_one(name, nearest):
+    with pytest.raises(ValueError, match=rf"or its folder\. Received: '{name}'\. Did you mean '{nearest}'\?$"):
+        tl.load_backbone(name)
+
+
+def test_a_name_that_is_near_none_is_met_with_no_guess():
+    with pytest.raises(ValueError, match=r"Received: 'zzzz'\.$"):
+        tl.load_backbone("zzzz")
+
+
 def test_names_are_read_in_any_case():
     assert tl.load_backbone("VGG16", "mini", weights=None).name == "vgg16"
 

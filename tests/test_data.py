@@ -251,8 +251,10 @@ def test_a_share_of_nothing_gives_an_empty_split(tmp_path):
 
 
 def test_an_unknown_data_set():
-    with pytest.raises(ValueError, match="name must be one of .*cats_vs_dogs.*Received: 'zebras'"):
+    with pytest.raises(ValueError, match=r"name must be one of .*cats_vs_dogs.*Received: 'zebras'\.$"):
         tl.load_dataset("zebras")
+    with pytest.raises(ValueError, match=r"Received: 'cats_and_dogs'\. Did you mean 'cats_vs_dogs'\?$"):
+        tl.load_dataset("cats_and_dogs")
 
 
 @pytest.mark.parametrize("name", [None, 3, "", ["brain_mri"], b"brain_mri"])

@@ -45,8 +45,10 @@ def test_claim_holds_at_its_ends_and_fails_outside():
 
 
 def test_unknown_lesson():
-    with pytest.raises(ValueError, match=r"lessons must be all, or some of 01.*Received: '99'"):
+    with pytest.raises(ValueError, match=r"lessons must be all, or some of 01.*Received: '99'\.$"):
         lessons.run_lesson("99")
+    with pytest.raises(ValueError, match=r"Received: 'medical_mri'\. Did you mean '04_medical_mri'\?$"):
+        lessons.numbers_of(["01", "medical_mri"])
 
 
 def test_lessons_are_named_by_number_by_name_or_all_at_once():

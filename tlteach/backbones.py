@@ -1,7 +1,6 @@
 """Backbones: pretrained networks that take raw pixels, or texts' word pieces, and whose stages have names."""
 
 import csv
-import difflib
 import os
 import re
 import sys
@@ -13,6 +12,7 @@ import keras
 
 from tlteach import _language
 from tlteach._assets import check_size, default_size, shared_dir, weights_file
+from tlteach._meant import meant
 from tlteach._preprocessing import flatten
 from tlteach._sources import all_sources
 from tlteach._stages import find_stages
@@ -195,11 +195,10 @@ def _table():
 def _row(name):
     key = str(name).lower()
     if key not in _table():
-        near = difflib.get_close_matches(key, [*_table(), _language.MINI], 1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
+        asked = meant(name, [*_table(), SPEECH, _language.MINI])
         raise ValueError(
             f"name must be one of {', '.join(_table())}; or bert, a preset of a language backbone such as "
-            f"bert_tiny_en_uncased, or its folder. Received: {name!r}.{meant}"
+            f"bert_tiny_en_uncased, or its folder. Received: {name!r}.{asked}"
         )
     return _table()[key]
 

@@ -11,6 +11,7 @@ from tlteach import _pictures
 from tlteach._assets import check_size, default_size, shipped
 from tlteach._folders import read_folder, read_mini, read_test
 from tlteach._groups import declared, named
+from tlteach._meant import meant
 from tlteach._split import Split, Splits, text_hash
 from tlteach.tables import from_table
 
@@ -42,7 +43,7 @@ def load_dataset(name, size=None):
     size = default_size() if size is None else check_size(size)
     names = sorted(p.name for p in shipped("datasets").iterdir() if any(p.glob("*_dataset_builder.py")))
     if name not in names:
-        raise ValueError(f"name must be one of {', '.join(names)}. Received: {name!r}.")
+        raise ValueError(f"name must be one of {', '.join(names)}. Received: {name!r}.{meant(name, names)}")
     if size == "full":
         from tlteach._tfds import export_full
 

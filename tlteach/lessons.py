@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from tlteach._alt import page_of
 from tlteach._assets import check_size, default_size, shipped, write_beside
+from tlteach._meant import meant
 from tlteach.notebooks import read_light, read_source
 
 
@@ -54,13 +55,14 @@ def numbers_of(wanted):
     Raises:
         ValueError: If there is no such lesson.
     """
-    there = [lesson.number for lesson in list_lessons()]
+    there = {lesson.number: lesson.source.stem for lesson in list_lessons()}
     if list(wanted) == ["all"]:
-        return there
+        return list(there)
     numbers = {each: str(each).strip().zfill(2)[:2] for each in wanted}
     for each, number in numbers.items():
         if number not in there:
-            raise ValueError(f"lessons must be all, or some of {', '.join(there)}. Received: {each!r}.")
+            asked = meant(each, there.values())
+            raise ValueError(f"lessons must be all, or some of {', '.join(there)}. Received: {each!r}.{asked}")
     return list(dict.fromkeys(numbers.values()))
 
 
