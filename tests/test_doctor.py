@@ -42,15 +42,30 @@ def test_a_machine_without_network_and_gpu_is_fine_for_the_mini_size():
     assert doctor.mini_runs(found.values())
     assert found["Keras"][1:3] == ("3.15.1 on tensorflow", FINE) and found["Python"].state != MEND
     assert found["GPU"].state == found["network"].state == found["ImageNet weights"].state == FINE
-    assert found["network"].advice.startswith("The mini size needs none.")
+    assert found["network"].found.startswith("not reached, and not needed in mini size (")
+    assert "(no answer: " in found["network"].found and "api.kaggle.com" in found["network"].found
+    assert found["ImageNet weights"].found.startswith("not there, and not needed in mini size (0 files in ")
     assert "vgg16, resnet50, mobilenetv2" in found["ImageNet weights"].advice
-    assert found["full data"].found == "prepared: none" and "brain_mri, cats_vs_dogs" in found["full data"].advice
+    assert found["full data"].found == "not prepared, and not needed in mini size"
+    assert found["KerasHub preset"].found == "bert_base_en_uncased: not there, and not needed in mini size"
+    assert "brain_mri, cats_vs_dogs" in found["full data"].advice
+
+
+def test_a_network_of_which_a_part_answers(monkeypatch):
+    answers = lambda hosts, seconds: {host: host == "api.kaggle.com" for host, _ in hosts}  # noqa: E731
+    monkeypatch.setattr(_network, "reached", answers)
+    told = rows()["network"].found
+    assert told.startswith("not all of it reached, and not needed in mini size (answers: api.kaggle.com; no answer: ")
+    monkeypatch.setattr(_network, "reached", lambda hosts, seconds: {host: True for host, _ in hosts})
+    assert "reached" not in rows()["network"].found and rows()["network"][2:] == (FINE, "")
 
 
 def test_the_full_size_wants_more(monkeypatch):
     monkeypatch.setenv("TLTEACH_SIZE", "full")
     found = rows()
     assert found["network"].state == found["ImageNet weights"].state == found["full data"].state == LOOK
+    assert found["network"].found.startswith("not reached (") and "mini" not in found["network"].advice
+    assert found["full data"].found == "not prepared"
     assert doctor.mini_runs(found.values())
 
 
@@ -215,8 +230,8 @@ def test_what_is_prepared_is_told_also_from_a_shared_folder(monkeypatch, tmp_pat
     (tmp_path / "models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
     monkeypatch.setenv("TLTEACH_DATA", str(tmp_path))
     found = rows()
-    assert found["shared folder"].state == FINE and found["full data"].found == "prepared: cats_vs_dogs"
-    assert found["ImageNet weights"].found.startswith("vgg16 (1 files")
+    assert found["shared folder"].state == FINE and found["full data"].found.startswith("cats_vs_dogs prepared,")
+    assert found["ImageNet weights"].found.startswith("vgg16 there, the others not, and not needed in mini size (1 fil")
     monkeypatch.setenv("TLTEACH_DATA", str(tmp_path / "gone"))
     assert rows()["shared folder"].state == LOOK
 
@@ -242,7 +257,9 @@ def test_the_network_is_asked_side_by_side_and_never_waited_for(monkeypatch):
 
 def test_a_proxy_is_asked_instead(monkeypatch):
     monkeypatch.setattr(_network, "proxy", lambda: ("proxy.invalid", 3128))
-    assert rows()["network"].found == "proxy: proxy.invalid does not answer"
+    assert rows()["network"].found == (
+        "not reached, and not needed in mini size (through a proxy, no answer: proxy.invalid)"
+    )
 
 
 def test_what_a_proxy_is_read_from(monkeypatch):

@@ -231,33 +231,47 @@ def _network_row(size, seconds):
     hosts = [(url.hostname, url.port or 443) for url in urls.values()] + [(_presets.HOST, 443)]
     hosts = [through] if through else hosts
     answers = _network.reached(hosts, seconds=seconds)
-    found = ", ".join(f"{host} {'answers' if yes else 'does not answer'}" for host, yes in answers.items())
-    found = f"proxy: {found}" if through else found
+    said = {
+        "answers": [h for h, yes in answers.items() if yes],
+        "no answer": [h for h, yes in answers.items() if not yes],
+    }
+    found = "; ".join(f"{word}: {', '.join(names)}" for word, names in said.items() if names)
+    found = f"through a proxy, {found}" if through else found
     if all(answers.values()):
         return Finding("network", found, FINE)
-    advice = (
-        "The mini size needs none. For the full size: tlteach prefetch --to on a machine that has one, --from here."
-    )
-    return Finding("network", found, LOOK if size == "full" else FINE, advice)
+    lacking = "not all of it reached" if any(answers.values()) else "not reached"
+    advice = "For the full size: tlteach prefetch --to on a machine with a network, --from here."
+    return _lacking("network", lacking, size=size, more=f" ({found})", advice=advice)
+
+
+def _lacking(what, lacking, *, size, more="", advice):
+    """A row for what is lacking, and the full size alone needs: in mini size that is fine, and the row says so."""
+    full = size == "full"
+    found = f"{lacking}{more}" if full else f"{lacking}, and not needed in mini size{more}"
+    return Finding(what, found, LOOK if full else FINE, advice)
 
 
 def _weights(size):
     folders = [folder_of("weights"), *([shared_dir() / "models"] if shared_dir() else [])]
     names = [s.name for s in all_sources() if s.kind == "weights" and any((f / s.file).is_file() for f in folders)]
     kept = [path for folder in folders if folder.is_dir() for path in folder.glob("*top*.h5")]
-    found = f"{', '.join(names) or 'none of the lessons'} ({len(kept)} files in {keras_home() / 'models'})"
+    found, more = ", ".join(names), f" ({len(kept)} files in {keras_home() / 'models'})"
     missing = [s.name for s in all_sources() if s.kind == "weights" and s.name not in names]
-    advice = f"The mini size needs none. The full size fetches {', '.join(missing)} once, or: tlteach prefetch."
-    return Finding("ImageNet weights", found, LOOK if missing and size == "full" else FINE, advice if missing else "")
+    if not missing:
+        return Finding("ImageNet weights", found + more, FINE)
+    lacking = f"{found} there, the others not" if found else "not there"
+    advice = f"The full size fetches {', '.join(missing)} once, or: tlteach prefetch."
+    return _lacking("ImageNet weights", lacking, size=size, more=more, advice=advice)
 
 
 def _preset_rows(size):
     for name, preset in sorted({(s.name, s.file.split("/")[0]) for s in all_sources() if s.kind == "preset"}):
         folder = _presets.placed_preset(preset) or _presets.fetched_preset(preset)
-        found = f"{preset}: {folder or 'not there'}"
-        advice = f"The mini size needs none. The full size fetches {name} once, or: tlteach prefetch."
-        state = LOOK if folder is None and size == "full" else FINE
-        yield Finding("KerasHub preset", found, state, "" if folder else advice)
+        advice = f"The full size fetches {name} once, or: tlteach prefetch."
+        if folder:
+            yield Finding("KerasHub preset", f"{preset}: {folder}", FINE)
+        else:
+            yield _lacking("KerasHub preset", f"{preset}: not there", size=size, advice=advice)
 
 
 def _data(size):
@@ -265,11 +279,11 @@ def _data(size):
     roots = [root for root in (shared_dir(), cache_dir()) if root]
     ready = [name for name in names if any(Path(root, "datasets", name, "full").is_dir() for root in roots)]
     missing = [name for name in names if name not in ready]
-    advice = (
-        f"The mini size needs none. The full size prepares {', '.join(missing)} once, from the network or a bundle."
-    )
-    found = f"prepared: {', '.join(ready) or 'none'}"
-    return Finding("full data", found, LOOK if missing and size == "full" else FINE, advice if missing else "")
+    found = f"{', '.join(ready)} prepared" if ready else "not prepared"
+    if not missing:
+        return Finding("full data", found, FINE)
+    advice = f"The full size prepares {', '.join(missing)} once, from the network or a bundle."
+    return _lacking("full data", f"{found}, the others not" if ready else found, size=size, advice=advice)
 
 
 def _extras(packages):
