@@ -1,5 +1,7 @@
 """Plots of an evaluation: what was measured stands where it belongs, and nothing is computed."""
 
+from itertools import pairwise
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -109,9 +111,21 @@ def test_mistakes_the_surest_first(mistaken):
     split, report = mistaken
     axes = tl.plot_mistakes(report, split)
     titles = [ax.get_title() for ax in axes if ax.images]
-    assert titles == ["is dark, called light\n(95%)", "is light, called dark\n(70%)"]
+    assert titles == ["is dark,\ncalled light\n(95%)", "is light,\ncalled dark\n(70%)"]
     assert np.array_equal(axes[0].images[0].get_array(), split.picture(4))
     assert sum(bool(ax.images) for ax in tl.plot_mistakes(report, split, most=1)) == 1
+
+
+@pytest.mark.parametrize("names", [("ill", "ok"), ("square", "circle"), ("glioma_tumour_of_grade_4", "no tumour")])
+def test_captions_of_mistakes_do_not_run_into_each_other(names):
+    split = small_splits(train=12).train
+    table = pd.DataFrame({"path": range(12), "class": [names[i % 2] for i in range(12)]})
+    table = table.assign(predicted=[names[(i + 1) % 2] for i in range(12)], probability=0.9)
+    axes = tl.plot_mistakes(report_of(table, list(names)), split)
+    axes[0].figure.draw_without_rendering()
+    places = [ax.title.get_window_extent() for ax in axes]
+    assert all(left.x1 < right.x0 for left, right in pairwise(places[:6]))
+    assert all(above.y0 > below.y1 for above, below in zip(places[:6], places[6:], strict=True))
 
 
 def test_no_mistakes_and_other_pictures(mistaken):

@@ -15,7 +15,7 @@ from conftest import drawn
 import tlteach as tl
 from tlteach import _report_measures
 from tlteach._report_measures import measure, parts_of
-from tlteach._report_page import _evidence, page
+from tlteach._report_page import _evidence, _thresholds, page
 from tlteach.calibration import at_temperature, best_temperature, error_by_luck, log_losses, temperature_of
 from tlteach.data import Splits
 from tlteach.decisions import curves_against_rest
@@ -174,7 +174,7 @@ def test_the_page_and_the_numbers_tell_all_of_it(averaging, tmp_path):
     words, numbers = words_of(written), json.loads((tmp_path / "report.json").read_text())
     for heading in ("Each class against", "If few may be missed", "How sure", "By scanner", "Where in the picture"):
         assert f"<h2>{heading}" in written
-    assert "average precision" in written and "which the probe found 95% of it" in words
+    assert "average precision" in written and "at which the probe found 95% of the class" in words
     assert "among the 6 x 6 places" in words and "The surest mistakes:" in words
     pictures = re.findall(r'<img alt="([^"]*)" src', written)
     assert len(pictures) == written.count("<img ") == 7 and any("AP 0." in each for each in pictures)
@@ -186,6 +186,26 @@ def test_the_page_and_the_numbers_tell_all_of_it(averaging, tmp_path):
         set(numbers["accuracy_by"]["scanner"]) == {"A", "B"} and "average_precision_low" in numbers["per_class"]["ill"]
     )
     assert 0 < numbers["calibration"]["error_by_luck"] < 1 and "temperature" in numbers["calibration"]
+
+
+def test_the_page_says_how_many_thresholds_there_are_and_whose(averaging):
+    measured = measure(averaging.report, averaging.validated)
+    for rows, sentence in (
+        (3, "There are 3 thresholds, one for each class in the table: a picture is called that class where"),
+        (2, "There are 2 thresholds, one for each class in the table: a picture"),
+        (1, "There is one threshold, that of ill: a picture is called that class where"),
+    ):
+        few = replace(measured, thresholds=measured.thresholds.iloc[:rows], too_few=CLASSES[rows:])
+        words = words_of(_thresholds(averaging, few, "pictures"))
+        assert sentence in words and ("No threshold for" in words) == (rows < 3)
+
+
+def test_a_telephone_is_told_what_goes_on_sideways(averaging):
+    written = page(averaging, measure(averaging.report, averaging.validated), verdict(averaging.report))
+    wide = re.findall(r'(?:<p class="hint">([^<]*)</p>)?<div class="wide[^"]*"><(img|table)', written)
+    assert all(hint == "There is more of this to the right →" for hint, what in wide if what == "img")
+    hints = [hint for hint, what in wide if what == "table"]
+    assert hints == ["There is more of the table to the right →"] * 2 + [""]  # by scanner it fits
 
 
 def test_a_map_is_the_log_odds_of_the_answer(averaging):

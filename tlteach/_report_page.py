@@ -17,6 +17,7 @@ from tlteach.evaluation import final_dense
 from tlteach.frontends import holds_sound
 from tlteach.plots import COLOURS, plot_run
 from tlteach.plots_evaluation import (
+    in_lines,
     plot_activation_maps,
     plot_calibration,
     plot_confusion,
@@ -27,8 +28,10 @@ from tlteach.plots_evaluation import (
 
 MEASURES = ["sensitivity", "specificity", "precision", "AUC", "average_precision"]
 MAPS = 6  # maps in a row
+LETTERS_OF_MAP = 19  # of a caption in a line over one of these
 NEAR = 0.1  # logarithm of a temperature, below which it changes no probability that one would notice
 MANY = 1000  # examples from which on a third decimal can tell something
+FITS = 3  # columns of a table that stand side by side on a telephone
 NOTHING = "none"  # of a measure that there is nothing to count for
 
 _PAGE = """<!doctype html>
@@ -37,14 +40,22 @@ _PAGE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
+h1, p, li {{ overflow-wrap: anywhere; }}
 img {{ max-width: 100%; background: white; border-radius: 4px; }}
 table {{ border-collapse: collapse; font-size: .93em; margin-bottom: 1rem; }}
 td, th {{ padding: .2rem .5rem; text-align: right; vertical-align: bottom; }} td {{ white-space: nowrap; }}
 th:first-child, td:first-child {{ text-align: left; }}
-.texts td {{ white-space: normal; }}
+.texts td, .measures td {{ white-space: normal; }}
+.hint {{ display: none; margin: 0; font-size: .85rem; }}
 .wide {{ overflow-x: auto; }} .wide img {{ max-width: none; width: max(100%, 36rem); }}
 .figures img {{ max-width: min(100%, 30rem); }}
 .figures {{ display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }}
+@media (max-width: 40rem) {{
+  .hint {{ display: block; }} .measures table {{ font-size: .8rem; line-height: 1.3; }}
+  .measures td, .measures th {{ padding: .2rem .25rem; }}
+  .measures th:first-child {{ position: sticky; left: 0; background: Canvas; }}
+  .measures th:first-child {{ min-width: 4.5rem; overflow-wrap: anywhere; }}
+}}
 </style>
 <h1>{title}</h1>
 <p><strong>{accuracy}</strong></p><p>{decision}</p>{notes}
@@ -139,10 +150,21 @@ def _thresholds(fit, measured, kind):
     if measured.thresholds.empty:
         return f"{head}{why}" if why else ""
     return f"""{head}
-<p>Each class has the threshold at which {html.escape(fit.validated_by)} found {FOUND:.0%} of it on validation. The
-table tells what that finds among the test {kind}, with 95 % intervals.</p>
+<p>{_which(measured.thresholds.index, kind)} It is the highest at which {html.escape(fit.validated_by)} found
+{FOUND:.0%} of the class on validation. Decide by that of the class of which few may be missed, and by that one alone.
+The table tells what each finds among the test {kind}, with 95 % intervals.</p>
 {_table(measured.thresholds, MEASURES[:2], {"threshold": "threshold", "chosen_by": "n on validation"})}
 {why}"""
+
+
+def _which(classes, kind):
+    """How many thresholds there are, and what one decides."""
+    many = f"There are {len(classes)} thresholds, one for each class in the table"
+    told = many if len(classes) > 1 else f"There is one threshold, that of {html.escape(str(classes[0]))}"
+    return (
+        f"{told}: a {kind[:-1]} is called that class where the probability of the class is at least the threshold, "
+        "however likely the others are."
+    )
 
 
 def _calibration(fit, found, kind):
@@ -246,6 +268,7 @@ def _map_of(fit, words, rows, maps):
     told = fit.report.predictions.iloc[rows]
     pairs = zip(told["class"], told["predicted"], strict=True)
     titles = [str(true) if true == called else f"is {true},\ncalled {called}" for true, called in pairs]
+    titles = [in_lines(title, LETTERS_OF_MAP) for title in titles]
     figure = plot_activation_maps(fit.splits.test.take(rows), maps, titles=titles)[0].figure
     return _wide(figure, f"Maps of the evidence. {words}")
 
@@ -259,11 +282,19 @@ def _table(table, measures, plain):
         cells[name.replace("_", " ")] = [_interval(*found, digits) for found in zip(*columns, strict=True)]
     told = pd.DataFrame(cells, index=table.index)
     told.columns.name, told.index.name = told.index.name, None  # one row of headings
-    return f'<div class="wide">{told.to_html(border=0)}</div>'
+    return (
+        f'{_hint("of the table") if len(cells) > FITS else ""}<div class="wide measures">{told.to_html(border=0)}</div>'
+    )
+
+
+def _hint(what):
+    """What a telephone shows above a thing that is wider than it."""
+    return f'<p class="hint">There is more {what} to the right →</p>'
 
 
 def _interval(value, low, high, digits):
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})" if pd.notna(value) else NOTHING
+    between = f"({low:.{digits}f} to {high:.{digits}f})".replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{value:.{digits}f} {between}" if pd.notna(value) else NOTHING
 
 
 def _short(value):
@@ -276,7 +307,7 @@ def _row(figures):
 
 def _wide(figure, words):
     """A figure of many columns: on a telephone it can be moved sideways, as it would be too small to see."""
-    return f'<div class="wide">{_figure(figure, words)}</div>'
+    return f'{_hint("of this")}<div class="wide">{_figure(figure, words)}</div>'
 
 
 def _figure(figure, words):

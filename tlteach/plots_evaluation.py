@@ -1,5 +1,7 @@
 """Plots of an evaluation: each draws what was measured, and returns the Axes."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -7,6 +9,7 @@ from matplotlib.colors import ListedColormap
 from tlteach.data import Split
 from tlteach.plots import COLOURS, _axes, plot_pictures
 
+LETTERS = 16  # of a caption in a line, over one of six pictures side by side
 _MARKERS = "os^Dv<"
 
 
@@ -59,10 +62,21 @@ def plot_mistakes(report, split, *, most=12, fig=None):
         ax.text(0.5, 0.5, "no mistakes", ha="center", va="center", transform=ax.transAxes)
         ax.axis("off")
         return np.array([ax])
-    longest = max(len(str(name)) for column in ("class", "predicted") for name in worst[column])
-    apart, gap = ("\n" if longest > length else " " for length in (6, 8))  # pictures stand close together
-    titles = [f"is {r['class']},{apart}called{gap}{r.predicted}\n({r.probability:.0%})" for _, r in worst.iterrows()]
+    told = [f"is {r['class']},\ncalled {r.predicted}" for _, r in worst.iterrows()]
+    if max(map(len, told)) <= LETTERS:
+        told = [words.replace("\n", " ") for words in told]
+    titles = [f"{in_lines(words)}\n({p:.0%})" for words, p in zip(told, worst["probability"], strict=True)]
     return plot_pictures(split, worst.index, titles=titles, fig=fig)
+
+
+def in_lines(words, letters=LETTERS):
+    """Return a caption in lines so short that those of pictures side by side do not run into each other.
+
+    Args:
+        words: The caption; its own line ends stay.
+        letters: What there is room for in a line.
+    """
+    return "\n".join(textwrap.fill(line, letters) for line in words.split("\n"))
 
 
 def plot_roc(curves, *, thresholds=None, ax=None):
