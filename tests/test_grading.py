@@ -1,6 +1,7 @@
 """Grading: whatever one notebook does, the others are graded, and it is named."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -14,9 +15,11 @@ from tlteach import _untouched, grading
 from tlteach._assets import shipped
 from tlteach._exercises import exercises_of
 from tlteach._fence import changed_paths
+from tlteach._grades import write_grades
 from tlteach._landlock import landlock_version
+from tlteach._marks import MEANT, checks_in, exercises_by_cell, marks
 from tlteach._processes import Watched
-from tlteach._submissions import parse
+from tlteach._submissions import Submission, parse
 from tlteach._untouched import without_untouched
 from tlteach.cli import app
 from tlteach.grading import Limits, grade_folder
@@ -24,6 +27,19 @@ from tlteach.notebooks import is_exercise, read_solutions, read_source
 
 GOOD = ["import tlteach as tl", "tl.check('01.1', 10)", "tl.check('01.1', 80)", "tl.check('01.2', ...)"]
 THIRD = "tl.check('01.3', {'start': 12, 'slope': 10, 'asymptote': 2})"
+HEADED = [  # as in a lesson, with cells of the learner's own between
+    "### Exercise 01.1: first",
+    "import tlteach as tl\ntl.check('01.1', 80)",
+    "### Exercise 01.2: second",
+    "mine = 1",
+    "#### my notes",
+    "tl.check('01.2', nothing)",
+    "### Exercise 01.3: third",
+    "1 / 0",
+    "# tl.check('01.3', 1)",
+    "## Quiz",
+    "tl.nothing",
+]
 BY_HAND = """
 from IPython.display import display  # check(
 data = {"exercise": "01.1", "status": "passed", "message": ""}
@@ -47,8 +63,16 @@ SHAPES = {  # of each exercise, the cells in which an honest learner may call it
 }
 
 
+def node_of(cells, **metadata):
+    """A notebook of code cells, and of headings."""
+    kinds = (nbformat.v4.new_markdown_cell if each.startswith("##") else nbformat.v4.new_code_cell for each in cells)
+    return nbformat.v4.new_notebook(
+        cells=[new(each) for new, each in zip(kinds, cells, strict=True)], metadata=metadata
+    )
+
+
 def notebook(path, cells, **metadata):
-    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells], metadata=metadata)
+    node = node_of(cells, **metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(node, path)
 
@@ -88,6 +112,7 @@ def graded(tmp_path_factory):
         "fay/01_forged.ipynb": [BY_HAND, "import sys; sys.audit('tlteach.check', '01.2', 'passed')"],
         "gus/programs.ipynb": programs(elsewhere),
         "lea/unknown.ipynb": ["import tlteach as tl", "tl.check('01.9', 1)", "tl.check('nothing', 1)"],
+        "mia/01_words.ipynb": HEADED,
         "<b>hal&/01_x.ipynb": ["input()", "import sys; sys.exit()", *GOOD],
         "zoe/01_x.ipynb": GOOD,
     }
@@ -123,12 +148,67 @@ def remark(graded, name):
 
 def test_every_notebook_has_a_row_and_the_last_check_counts(graded):
     table = graded["table"]
-    assert len(table) == 19
+    assert len(table) == 20
     row = table.loc["zoe/01_x.ipynb"]
     assert (row["learner"], row["lesson"], row["01.1"], row["01.2"], row["passed"], row["remark"]) == (
         "zoe", "01", "passed", "open", 1, "",
     )  # fmt: skip
     assert table.loc["kim/01_other.ipynb", "remark"] == ""
+
+
+def words(row):
+    return [row[name] for name in exercises_of("01")]
+
+
+def test_each_exercise_of_the_lesson_has_a_word(graded):
+    table = graded["table"]
+    row = table.loc["mia/01_words.ipynb"]
+    assert words(row) == ["passed", "error", "missing", "missing", "missing"] and (row["passed"], row["of"]) == (1, 5)
+    assert (
+        row["remark"] == "3 cells with an error, first cell 6, exercise 01.2: NameError: name 'nothing' is not defined"
+    )
+    assert words(table.loc["bob/01_loop.ipynb"]) == ["passed", "open", *["not reached"] * 3]
+    assert words(table.loc["cem/01_exit.ipynb"]) == ["passed", "open", *["not reached"] * 3]
+    assert words(table.loc["ina/01_r.ipynb"]) == ["not run"] * 5 and table.loc["ina/01_r.ipynb", "of"] == 5
+    assert words(table.loc["not_json.ipynb"]) == [""] * 5 and table.loc["not_json.ipynb", "of"] == 0
+    known = table[table["lesson"] == "01"]
+    assert len(known) > 9 and {word for _, row in known.iterrows() for word in words(row)} <= {*MEANT}
+
+
+def test_what_a_check_said_stands_whatever_its_cell_raises_later():
+    assert marks(["01"], {"01.1": "passed"}, raised=["01.1", "01.2"], ended=True) == {
+        "01.1": "passed", "01.2": "error", "01.3": "not reached", "01.4": "not reached", "01.5": "not reached",
+    }  # fmt: skip
+    assert marks([""]) == {} and {*marks(["02"], {}).values()} == {"missing"}
+
+
+@pytest.mark.parametrize(
+    ("source", "numbers"),
+    [
+        ("tl.check('01.1', 80)", ["01.1"]),
+        ("said = tl.check(number='5.3', answer=46)", ["05.3"]),
+        ("check(\n    1.2,\n    answer,\n)", ["01.2"]),
+        ("tl.check('01.2', a); tl.check('01.1', b)", ["01.2", "01.1"]),
+        ("%%time\ntl.check('01.1', 80", ["01.1"]),
+        ("# tl.check('01.1', 80)", []),
+        ("tl.check('01.9', 80)", []),
+        ("check(0.5)\nrecheck('01.1')", []),
+        ("check(\na = {'exercise': '01.1'}", []),
+    ],
+)
+def test_which_exercises_a_cell_checks(source, numbers):
+    assert checks_in(source) == numbers
+
+
+def test_which_exercise_a_cell_belongs_to():
+    found = exercises_by_cell(node_of(HEADED))
+    assert found == {2: ["01.1"], 4: ["01.2"], 6: ["01.2"], 8: ["01.3"], 9: ["01.3"], 11: []}
+    assert exercises_by_cell(node_of(["### Exercise 01.1: a", "tl.check('01.2', 1)"])) == {2: ["01.2"]}
+    assert exercises_by_cell(node_of(["## Exercises\n\n### Exercise 01.1: a", "1"])) == {2: ["01.1"]}
+    lesson = read_source(shipped("lessons", "04_medical_mri.py"))
+    found = {place: names for place, names in exercises_by_cell(lesson).items() if names}
+    assert list(found.values()) == [[name] for name in exercises_of("04")]
+    assert all(is_exercise(lesson.cells[place - 1]) for place in found)
 
 
 def test_an_error_does_not_end_a_notebook(graded):
@@ -142,7 +222,7 @@ def test_an_endless_loop_is_ended_with_all_it_started_and_what_passed_before_cou
     assert (
         row["remark"].startswith("was ended after 25 seconds, in cell 5; started another program: ")
         and (row["passed"], row["of"]) == (1, 5)
-        and row["01.3"] == ""
+        and row["01.3"] == "not reached"
     )
     for process in psutil.process_iter(["cmdline"]):
         assert STAYS not in (process.info["cmdline"] or [])
@@ -320,6 +400,39 @@ def test_the_second_call_runs_nothing_and_says_the_same(graded, monkeypatch):
     assert again.astype(str).equals(graded["table"].astype(str))
 
 
+def row_of(learner, lesson, remark="", **results):
+    made = marks([lesson], {name.replace("_", "."): word for name, word in results.items()} or None)
+    told = {"passed": 1, "of": 5, "seconds": 2.5, "remark": remark, "key": "k" + learner}
+    return {"learner": learner, "lesson": lesson, "notebook": f"{learner}/{lesson}_x.ipynb", **made, **told}
+
+
+def test_a_kept_row_without_a_word_for_each_exercise_is_graded_anew(tmp_path):
+    """Earlier versions left a blank where no check had spoken."""
+    given = Submission("ann/01_x.ipynb", "ann", "01", b"{}")
+    row = row_of("ann", "01", **{"01_1": "passed"})
+    assert grading._Grades([given], tmp_path, {given.key: row}).waiting() == []
+    assert grading._Grades([given], tmp_path, {given.key: {**row, "lesson": "02"}}).waiting() == [given]
+    row.pop("01.4")
+    assert grading._Grades([given], tmp_path, {given.key: row}).waiting() == [given]
+
+
+def test_the_page_shows_marks_before_all_else_and_no_column_of_another_lesson(tmp_path):
+    rows = [row_of("ann", "02", **{"02_1": "passed"}), row_of("bob", "01", "why"), row_of("cem", "")]
+    write_grades(rows, tmp_path)
+    page = (tmp_path / "grades.html").read_text(encoding="utf-8")
+    sections = re.findall(r"<h2>([^<]*)</h2>.*?<thead>(.*?)</thead>", page, re.S)
+    heads = {title: re.findall(r'<th scope="col">([^<]*)<', head) for title, head in sections}
+    last = ["passed", "remark", "seconds", "notebook"]
+    assert list(heads.items()) == [
+        ("Lesson 01", ["learner", *exercises_of("01"), *last]),
+        ("Lesson 02", ["learner", *exercises_of("02"), *last]),
+        ("Of no lesson that is known", ["learner", *last]),
+    ]
+    assert '<th scope="row">ann</th><td class="mark passed">passed</td><td class="mark missing">missing</td>' in page
+    assert page.count('<td class="mark not-run">not run</td>') == 5 and '<td class="count">1 of 5</td>' in page
+    assert re.findall(r"<dt[^>]*>([^<]*)</dt><dd>", page) == ["passed", "missing", "not run"]  # no word that none got
+
+
 def test_ctrl_c_keeps_what_was_graded_and_leaves_no_process(tmp_path, monkeypatch):
     notebook(tmp_path / "in/a.ipynb", GOOD)
     notebook(tmp_path / "in/b.ipynb", ["while True: pass"])
@@ -334,14 +447,21 @@ def test_ctrl_c_keeps_what_was_graded_and_leaves_no_process(tmp_path, monkeypatc
     monkeypatch.setattr(grading._Round, "_over", interrupted)
     done = CliRunner().invoke(app, ["grade", str(tmp_path / "in"), "--out", str(tmp_path / "out")])
     assert done.exit_code == 130 and "what was graded is kept" in done.output
-    assert (tmp_path / "out/grades.csv").read_text().splitlines()[1].startswith("a,01,a.ipynb,passed,open,1,5,")
+    assert (
+        (tmp_path / "out/grades.csv")
+        .read_text()
+        .splitlines()[1]
+        .startswith("a,01,a.ipynb,passed,open,missing,missing,missing,1,5,")
+    )
     assert started[0].ended() and list(started[0]._family()) == []
 
 
 def test_too_much_memory_is_ended(tmp_path):
-    notebook(tmp_path / "in/a.ipynb", ["kept = b'x' * 600_000_000\nimport time; time.sleep(60)"])
+    heavy = "kept = b'x' * 600_000_000\nimport time; time.sleep(60)"
+    notebook(tmp_path / "in/a.ipynb", ["### Exercise 01.4: heavy", heavy])
     table = grade_folder(tmp_path / "in", tmp_path / "out", limits=Limits(60, 0.5))
-    assert table["remark"][0] == "was ended when it held more than 0.5 GB of memory, in cell 1"
+    assert table["remark"][0] == "was ended when it held more than 0.5 GB of memory, in cell 2, exercise 01.4"
+    assert words(table.iloc[0]) == ["not reached"] * 5 and table["lesson"][0] == "01"  # told by the heading
 
 
 def test_a_process_that_leaves_its_parent_is_ended_too(tmp_path):

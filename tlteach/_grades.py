@@ -6,26 +6,47 @@ import html
 import pandas as pd
 
 from tlteach._assets import write_beside
+from tlteach._marks import MEANT
 
 FIRST, LAST = ["learner", "lesson", "notebook"], ["passed", "of", "seconds", "remark", "key"]
-_SHOWN = {"passed": "passed", "wrong": "wrong", "open": "open"}
+SHOWN = "passed", "remark", "seconds", "notebook"  # what the page shows after learner and marks
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Grades</title>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 90rem; }}
+.wide {{ overflow-x: auto; }} .hint {{ display: none; }}
 table {{ border-collapse: collapse; }}
-td, th {{ padding: .2rem .6rem; text-align: left; border-bottom: 1px solid #8886; }}
-.passed {{ background: #2a92; }} .wrong {{ background: #d442; }} .wide {{ overflow-x: auto; }}
+td, th {{ padding: .2rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid #8886; }}
+th:first-child {{ position: sticky; left: 0; background: Canvas; overflow-wrap: anywhere; min-width: 10rem; }}
+.remark {{ min-width: 14rem; }} .notebook {{ min-width: 10rem; }} .remark, .notebook {{ overflow-wrap: anywhere; }}
+.count {{ white-space: nowrap; font-weight: 600; }}
+.mark {{ border-left: .3rem solid transparent; white-space: nowrap; }}
+.passed {{ background: #0072b240; border-left: .3rem solid #0072b2; }}
+.wrong {{ background: #e69f0040; border-left: .3rem solid #d55e00; }}
+.error {{ background: #cc79a740; border-left: .3rem double #cc79a7; }}
+.missing, .not-reached, .not-run {{ border-left: .3rem dotted #888; font-style: italic; }}
+dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; }}
+dt {{ padding: 0 .4rem; }} dd {{ margin: 0; }}
+@media (max-width: 40rem) {{
+  body {{ margin: .5rem auto; padding: 0 .5rem; }} h1, h2 {{ margin: .5rem 0; }}
+  table {{ font-size: .75rem; line-height: 1.3; }} td, th {{ padding: .2rem .15rem; }}
+  th:first-child {{ min-width: 4.5rem; }} td.mark {{ white-space: normal; }} .remark, .notebook {{ min-width: 13rem; }}
+  .hint {{ display: block; margin: 0; font-size: .8rem; }}
+}}
 </style>
 <h1>Grades</h1>
 <p>{told}</p>
-<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>
-{rows}
-</tbody></table></div>
+{lessons}
+{words}
 </html>
 """
+_LESSON = """<h2>{title}</h2>
+<p class="hint">More to the right: remarks, seconds, notebooks →</p>
+<div class="wide" tabindex="0" role="region" aria-label="{title}"><table><thead><tr>{head}</tr></thead><tbody>
+{rows}
+</tbody></table></div>"""
 
 
 def table_of(rows):
@@ -82,13 +103,36 @@ def _typed(row):
 
 
 def _page(table):
-    shown = table.drop(columns="key")
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in shown.columns)
-    rows = "\n".join(f"<tr>{''.join(_cell(v) for v in row)}</tr>" for row in shown.itertuples(index=False, name=None))
     named = int((table["remark"] != "").sum())
-    return _PAGE.format(told=f"{len(table)} notebooks, {named} with a remark.", head=head, rows=rows)
+    lessons = sorted(set(table["lesson"]), key=lambda lesson: (lesson == "", lesson))
+    given = set(table.drop(columns=[*FIRST, *LAST]).to_numpy().ravel())
+    words = [f'<dt class="{_kind(word)}">{word}</dt><dd>{told}</dd>' for word, told in MEANT.items() if word in given]
+    return _PAGE.format(
+        told=f"{len(table)} notebooks, {named} with a remark.",
+        lessons="\n".join(_lesson(lesson, table[table["lesson"] == lesson]) for lesson in lessons),
+        words="\n".join(["<h2>What the words say</h2>", "<dl>", *words, "</dl>"]) if words else "",
+    )
 
 
-def _cell(value):
-    kind = f' class="{value}"' if value in _SHOWN else ""
-    return f"<td{kind}>{html.escape(str(value))}</td>"
+def _lesson(lesson, table):
+    """The rows of a lesson, with no column for the exercises of others: the marks are what is seen first."""
+    exercises = [name for name in table if name not in FIRST and name not in LAST and (table[name] != "").any()]
+    title = f"Lesson{'s' if ' ' in lesson else ''} {lesson}" if lesson else "Of no lesson that is known"
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in ("learner", *exercises, *SHOWN))
+    rows = "\n".join(_row(row, exercises) for row in table.to_dict(orient="records"))
+    return _LESSON.format(title=html.escape(title), head=head, rows=rows)
+
+
+def _row(row, exercises):
+    cells = [_cell(row[name], _kind(row[name])) for name in exercises]
+    cells += [_cell(f"{row['passed']} of {row['of']}", "count"), _cell(row["remark"], "remark")]
+    cells += [_cell(row["seconds"], "seconds"), _cell(row["notebook"], "notebook")]
+    return f'<tr><th scope="row">{html.escape(str(row["learner"]))}</th>{"".join(cells)}</tr>'
+
+
+def _kind(word):
+    return f"mark {word.replace(' ', '-')}" if word in MEANT else "mark"
+
+
+def _cell(value, kind):
+    return f'<td class="{kind}">{html.escape(str(value))}</td>'

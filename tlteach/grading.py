@@ -20,6 +20,7 @@ from tlteach._assets import default_size
 from tlteach._attempt import KERNEL
 from tlteach._exercises import exercises_of
 from tlteach._grades import read_grades, write_grades
+from tlteach._marks import checks_in, exercises_by_cell, marks
 from tlteach._processes import Watched
 from tlteach._submissions import Submission, changes, find_submissions, snapshot
 from tlteach._untouched import without_untouched
@@ -52,9 +53,11 @@ def grade_folder(folder, out, *, limits=Limits(), jobs=1, again=False):
         again: Also run what `grades.csv` holds already.
 
     Returns:
-        `pandas.DataFrame`, a row a notebook: learner, lesson, notebook, a column for each exercise
-        (passed, wrong or open), passed (how many), of (how many the lesson has), seconds,
-        remark (why it could not be graded whole), key.
+        `pandas.DataFrame`, a row a notebook: learner, lesson, notebook, a column for each exercise,
+        passed (how many), of (how many the lesson has), seconds, remark (why it could not be graded
+        whole), key. Of an exercise of the row's lesson the column has one of the words in
+        `_marks.MEANT`: passed, wrong or open as the check said; missing, error, not reached or
+        not run where none did.
 
     Raises:
         ValueError: If there is no folder, or no notebook in it.
@@ -79,10 +82,10 @@ class _Grades:
 
     def __init__(self, found, out, kept):
         self.found, self.out = found, out
-        self.rows = {each.path: kept[each.key] for each in found if each.key in kept}
+        self.rows = {each.path: kept[each.key] for each in found if each.key in kept and _whole(kept[each.key])}
         for each in found:
             if each.fault:
-                self.rows[each.path] = _row(each, remark=each.fault)
+                self.rows[each.path] = _row(each, _Told(None, [each.fault]))
 
     def waiting(self):
         return [each for each in self.found if each.path not in self.rows]
@@ -95,18 +98,42 @@ class _Grades:
         return write_grades([self.rows[each.path] for each in self.found if each.path in self.rows], self.out)
 
 
-def _row(submission, results=None, *, seconds=0.0, remark=""):
-    results = results or {}
-    lessons = sorted({name[:2] for name in results})
+def _whole(row):
+    """Whether a kept row has a word for each exercise; earlier versions left out those without a check."""
+    return {*marks(row.get("lesson", "").split())} <= {*row}
+
+
+class _Told(NamedTuple):
+    """What happened.
+
+    Attributes:
+        results: Dict from exercise to what its last check said; `None` if the notebook could not be run.
+        remarks: List of texts.
+        raised: Exercises with a check in a cell that raised an error.
+        ended: Whether the notebook was ended before its last cell.
+        failed: Whether cells that were left out may be missed.
+    """
+
+    results: dict
+    remarks: list
+    raised: tuple = ()
+    ended: bool = False
+    failed: bool = False
+
+
+def _row(submission, told, *, seconds=0.0):
+    own = exercises_by_cell(submission.node).values() if submission.node else ()
+    lessons = sorted({name[:2] for names in (told.results or (), *own) for name in names}) or [submission.lesson]
+    words = marks(lessons, told.results, raised=told.raised, ended=told.ended)
     return {
         "learner": submission.learner,
-        "lesson": " ".join(lessons) or submission.lesson,
+        "lesson": " ".join(lessons),
         "notebook": submission.path,
-        **results,
-        "passed": sum(status == "passed" for status in results.values()),
-        "of": sum(len(exercises_of(lesson)) for lesson in lessons or [submission.lesson]),
+        **words,
+        "passed": sum(word == "passed" for word in words.values()),
+        "of": len(words),
         "seconds": round(seconds, 1),
-        "remark": remark,
+        "remark": "; ".join(told.remarks),
         "key": submission.key,
     }
 
@@ -194,8 +221,7 @@ class _Round:
         shutil.rmtree(running.place, ignore_errors=True)
         if running.missed and told.failed:
             return [self._start(running.submission, whole=True, before=seconds)]
-        row = _row(running.submission, told.results, seconds=seconds, remark="; ".join(told.remarks))
-        self.grades.add(running.submission, row)
+        self.grades.add(running.submission, _row(running.submission, told, seconds=seconds))
         self.before = snapshot(self.folder)
         return []
 
@@ -209,16 +235,31 @@ class _Round:
                     path.write_bytes(each.data)
 
 
-class _Told(NamedTuple):
-    """What happened: `exercise -> status`, a list of remarks, and whether cells that were left out may be missed."""
-
-    results: dict
-    remarks: list
-    failed: bool
-
-
 def _read(running):
     """Return what was told and noted before the end, as a `_Told`."""
+    shown, errors, cell = _followed(running)
+    cells, at = running.submission.node.cells, _named(running.submission.node)
+    remarks = [running.ended_by + (f", in {at(cell)}" if cell else "")] if running.ended_by else []
+    if errors:
+        count = "an error in" if len(errors) == 1 else f"{len(errors)} cells with an error, first"
+        remarks.append(f"{count} {at(errors[0]['cell'])}: {errors[0]['error'][:120]}")
+    notes = list(_notes(running))
+    checked = [(key, status) for kind, key, status in notes if kind == "check"]
+    by_hand = {exercise for exercise, status in shown - set(checked)}
+    for names, said in (
+        (by_hand, "displays a result that no check gave, not counted"),
+        ({key for kind, key, _ in notes if kind == "refused"}, "tried to write elsewhere, refused"),
+        ({key for kind, key, _ in notes if kind == "started"}, "started another program"),
+    ):
+        remarks += [f"{said}: {_some(sorted(names))}"] if names else []
+    results = {name: status for name, status in checked if name in exercises_of(name[:2])}
+    raised = tuple(name for each in errors for name in checks_in(cells[each["cell"] - 1].source))
+    ended = bool(running.ended_by)
+    return _Told(results, remarks, raised, ended, not ended and (bool(errors) or "wrong" in results.values()))
+
+
+def _followed(running):
+    """What was told as it ran: results that were shown, errors, and the cell that was begun last."""
     shown, errors, cell, last = set(), [], None, {}
     for line in (running.place / "told").read_text("utf-8", "replace").splitlines():
         with contextlib.suppress(ValueError):
@@ -230,21 +271,18 @@ def _read(running):
                 running.ended_by = "ended its own process (os._exit, a crash, or too little memory)"
     if not running.ended_by and "done" not in last:
         running.ended_by = "could not be run to its end"
-    remarks = [running.ended_by + (f", in cell {cell}" if cell else "")] if running.ended_by else []
-    if errors:
-        count = "an error in" if len(errors) == 1 else f"{len(errors)} cells with an error, first"
-        remarks.append(f"{count} cell {errors[0]['cell']}: {errors[0]['error'][:120]}")
-    notes = list(_notes(running))
-    checked = [(key, status) for kind, key, status in notes if kind == "check"]
-    by_hand = {exercise for exercise, status in shown - set(checked)}
-    for names, said in (
-        (by_hand, "displays a result that no check gave, not counted"),
-        ({key for kind, key, _ in notes if kind == "refused"}, "tried to write elsewhere, refused"),
-        ({key for kind, key, _ in notes if kind == "started"}, "started another program"),
-    ):
-        remarks += [f"{said}: {_some(sorted(names))}"] if names else []
-    results = {name: status for name, status in checked if name in exercises_of(name[:2])}
-    return _Told(results, remarks, not running.ended_by and (bool(errors) or "wrong" in results.values()))
+    return shown, errors, cell
+
+
+def _named(node):
+    """A function that names a cell by its place, and by the exercise that it belongs to."""
+    exercises = exercises_by_cell(node)
+
+    def at(place):
+        names = exercises.get(place)
+        return f"cell {place}, exercise {' and '.join(names)}" if names else f"cell {place}"
+
+    return at
 
 
 def _notes(running):
