@@ -127,8 +127,10 @@ class Inputs:
         else:
             x = AugmentedAnew(train, phase.augment, seed)
         weights = class_weights(phase, self.data)
-        rows = Rows(x, train.labels, batch_size=phase.batch_size, seed=seed, class_weight=weights)
-        return rows, Rows(self._inputs("val", val, choice, phase), val.labels, batch_size=phase.batch_size)
+        # in a model of one's own, a row's loss may depend on the others
+        told = {"batch_size": phase.batch_size, "fill": entry_of(self.model) is not None and weights is None}
+        rows = Rows(x, train.labels, seed=seed, class_weight=weights, **told)
+        return rows, Rows(self._inputs("val", val, choice, phase), val.labels, **told)
 
     def _inputs(self, name, split, choice, phase):
         if not self._is_cut(choice):

@@ -2,7 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -11,6 +11,15 @@ from tqdm import tqdm
 from tlteach._stages import layers_within
 from tlteach._store import read_rows
 from tlteach.data import Split
+
+
+class Batch(NamedTuple):
+    """Rows of a step: inputs, labels, what each row counts in the loss (or `None`), and how many are no filling."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+    count: int
 
 
 class Rows:
@@ -22,16 +31,20 @@ class Rows:
         batch_size: Rows in a batch.
         seed: Seed of the order; the rows' own order if `None`.
         class_weight: Dict from label to what an example of it counts in the loss; all alike if `None`.
+        fill: Whether the last batch is filled up with rows that count nothing: a step is built for
+            each shape of batch, and building one may take longer than an epoch. Not for models in which
+            rows of a batch see each other; nor with class weights, as then accuracy would be weighted too.
     """
 
-    def __init__(self, x, y, *, batch_size, seed=None, class_weight=None):
-        self.x, self.y, self.batch_size, self.seed, self.class_weight = x, y, batch_size, seed, class_weight
+    def __init__(self, x, y, *, batch_size, seed=None, class_weight=None, fill=False):
+        self.x, self.y, self.batch_size, self.seed = x, y, batch_size, seed
+        self.class_weight, self.fill = class_weight, fill
 
     def __len__(self):
         return -(-len(self.y) // self.batch_size)
 
     def epoch(self, number=0):
-        """Yield the batches `(x, y)` of one epoch; the next is read while one is worked on."""
+        """Yield each `Batch` of one epoch; the next is read while one is worked on."""
         if hasattr(self.x, "epoch"):
             self.x.epoch = number
         n = len(self.y)
@@ -45,7 +58,25 @@ class Rows:
                 yield batch
 
     def _read(self, rows):
-        return self.x._stack(rows) if isinstance(self.x, Split) else read_rows(self.x, rows), self.y[rows]
+        x, y = self.x._stack(rows) if isinstance(self.x, Split) else read_rows(self.x, rows), self.y[rows]
+        if self.fill:
+            return filled(x, y, min(self.batch_size, len(self.y)))
+        weights = None if self.class_weight is None else np.array([self.class_weight[label] for label in y], "float32")
+        return Batch(x, y, weights, len(y))
+
+
+def filled(x, y, size):
+    """Make a batch of some rows, filled up to a size; the loss is the mean over the rows given, as without.
+
+    Args:
+        x: `(n, ...)`.
+        y: `(n,)`.
+        size: Rows of the batch, at least `n`.
+    """
+    n = len(y)
+    places = np.minimum(np.arange(size), n - 1)
+    weights = np.where(np.arange(size) < n, size / n, 0)  # Keras divides by the batch's size
+    return Batch(x[places] if size > n else x, y[places], weights.astype("float32"), n)
 
 
 def class_weights(phase, data):
@@ -88,8 +119,7 @@ def train_epochs(part, train, val, callbacks, *, epochs):
     for number in epochs:
         seed_dropout(callbacks.model, train.seed, number)
         callbacks.on_epoch_begin(number)
-        step = partial(part.train_on_batch, class_weight=train.class_weight)
-        logs = _mean_logs(part, step, train.epoch(number), callbacks=callbacks)
+        logs = _mean_logs(part, part.train_on_batch, train.epoch(number), callbacks=callbacks)
         logs |= {f"val_{name}": value for name, value in measure(part, val).items()}
         callbacks.on_epoch_end(number, logs)
         if callbacks.model.stop_training:
@@ -110,12 +140,12 @@ def measure(part, rows):
 def _mean_logs(part, step, batches, *, callbacks=None):
     """Run a step over the batches; return the mean of its logs, each batch weighted by its size."""
     total, seen = {}, 0
-    for number, (x, y) in enumerate(batches):
+    for number, (x, y, weights, count) in enumerate(batches):
         part.reset_metrics()  # some versions of Keras tell the mean over all batches since the last reset
         if callbacks:
             callbacks.on_train_batch_begin(number)
-        logs, seen = step(x, y, return_dict=True), seen + len(y)
-        total = {name: total.get(name, 0.0) + float(value) * len(y) for name, value in logs.items()}
+        logs, seen = step(x, y, sample_weight=weights, return_dict=True), seen + count
+        total = {name: total.get(name, 0.0) + float(value) * count for name, value in logs.items()}
         if callbacks:
             callbacks.on_train_batch_end(number, {name: value / seen for name, value in total.items()})
             if callbacks.model.stop_training:

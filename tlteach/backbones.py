@@ -1,7 +1,9 @@
 """Backbones: pretrained networks that take raw pixels, or texts' word pieces, and whose stages have names."""
 
+import contextlib
 import csv
 import os
+import random
 import re
 import sys
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ MINI_INPUT = (64, 64)
 MINIS = ("vgg16", "resnet50")
 SPEECH = "speech"  # weights of a mini that learned spoken words from spectrograms
 SPEECH_ON = "resnet50"
+
+_SHIPPED = {"default": "photographs of 191 classes, shipped", SPEECH: "spectrograms of 254 spoken words, shipped"}
 
 # Files that Keras keeps under another name than the one it fetches.
 _FILED_AS = {f"NASNet-{size}-no-top.h5": f"nasnet_{size}_no_top.h5" for size in ("mobile", "large")}
@@ -107,6 +111,9 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     Returns:
         A `Backbone`.
 
+    Side effects:
+        None on random numbers, unless the weights are random: what is drawn after it does not depend on it.
+
     Raises:
         ValueError: For an unknown name, size or weights that do not fit.
         OSError: If ImageNet weights, or a preset, can neither be found nor fetched.
@@ -121,14 +128,32 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     Reference:
         Lesson 01; https://keras.io/api/applications
     """
-    if takes_texts(name):
-        return _load_language(name, size, weights, input_size, options)
-    name, weights = _source(name, weights)
+    with contextlib.nullcontext() if weights is None else _nothing_drawn():
+        if takes_texts(name):
+            return _load_language(name, size, weights, input_size, options)
+        return _load_pictures(*_source(name, weights), size, input_size, options)
+
+
+@contextlib.contextmanager
+def _nothing_drawn():
+    """Leave Python's random numbers, of which Keras makes seeds, as they were: weights from a file replace what is drawn."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _load_pictures(name, weights, size, input_size, options):
     row = _row(name)
     size = _choose_size(row["name"], size, weights)
-    plain, source, default = (_mini if size == "mini" else _full)(row, weights, input_size, options)
-    input_size = tuple(input_size or default)
-    model = flatten(plain, row["preprocessing"], input_size)
+    if size == "full":
+        plain, source, default = _full(row, weights, input_size, options)
+        input_size = tuple(input_size or default)
+        return Backbone(row["name"], size, flatten(plain, row["preprocessing"], input_size), input_size, source)
+    _check_mini(weights, options)
+    input_size = tuple(input_size or MINI_INPUT)
+    model, source = (_copied if weights in _SHIPPED else _mini)(row["name"], weights, input_size)
     return Backbone(row["name"], size, model, input_size, source)
 
 
@@ -229,22 +254,39 @@ def _choose_size(name, size, weights):
     return default_size()
 
 
-def _mini(row, weights, input_size, options):
-    """The application, narrowed, with the project's own weights."""
+def _check_mini(weights, options):
     if options:
         raise ValueError(f"a mini backbone takes no further options. Received: {sorted(options)}.")
     if weights == "imagenet":
         raise ValueError("ImageNet weights belong to the full size. Received: size='mini', weights='imagenet'.")
+
+
+def _mini(name, weights, input_size):
+    """The application, narrowed, with random weights or those of a file."""
+    row = _table()[name]
     application = getattr(keras.applications, row["application"])
-    shape = (*(input_size or MINI_INPUT), 3)
-    model = scale_width(application(weights=None, include_top=False, input_shape=shape), MINI_WIDTH)
-    if weights is None:
-        return model, "random", MINI_INPUT
-    sources = {"default": "photographs of 191 classes, shipped", SPEECH: "spectrograms of 254 spoken words, shipped"}
-    shipped = {"default": None, SPEECH: SPEECH}
-    path = weights_file(row["name"], shipped[weights]) if weights in shipped else _existing(weights)
-    _load(model, path)
-    return model, sources.get(weights, str(path)), MINI_INPUT
+    wide = application(weights=None, include_top=False, input_shape=(*input_size, 3))
+    plain, source = scale_width(wide, MINI_WIDTH), "random"
+    if weights is not None:
+        path = _existing(weights)
+        _load(plain, path)
+        source = str(path)
+    return flatten(plain, row["preprocessing"], input_size), source
+
+
+def _copied(name, weights, input_size):
+    """A copy of a mini with the project's own weights: to build it anew takes four times as long."""
+    settings = keras.config.dtype_policy().name, keras.config.floatx(), keras.config.image_data_format()
+    kept = _kept(name, weights_file(name, None if weights == "default" else weights), input_size, settings)
+    model = keras.models.clone_model(kept)
+    model.set_weights(kept.get_weights())
+    return model, _SHIPPED[weights]
+
+
+@lru_cache(maxsize=8)
+def _kept(name, path, input_size, settings):
+    """Build a mini, which is never given away: whoever gets a backbone may train it. The settings are Keras' own."""
+    return _mini(name, path, input_size)[0]
 
 
 def _full(row, weights, input_size, options):

@@ -249,8 +249,9 @@ def _check(model, data, phases):
 def _train(model, rows, optimizer, *, keep, callbacks, checkpoint):
     """Compile for this phase, once, and train; return whether Ctrl-C ended it."""
     (train, val), part, phase = rows, keep.part, keep.phase
+    metrics = {"weighted_metrics" if train.fill else "metrics": ["accuracy"]}  # what fills a batch up counts nothing
     for each in {id(m): m for m in (model, part)}.values():  # callbacks see the whole model
-        each.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        each.compile(optimizer, "sparse_categorical_crossentropy", **metrics)
     optimizer.build(part.trainable_variables)
     try:
         with frozen_dropout_off(model, phase.train):
