@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, fill
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -65,3 +65,22 @@ def test_counted_words_beside_a_backbone(tmp_path):
         (name, n) for name in ("bag of words", "frozen features", "random twin") for n in (8, 20)
     }
     assert min(r["accuracy"] for r in rows if r["strategy"] == "bag of words") > 0.9
+
+
+def test_folds_ask_about_each_picture_once(tmp_path):
+    fill(tmp_path / "pictures", {"dark": 6, "light": 9})
+    program = "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); from folds import folded\n"
+    program += "for n in range(3): folded(Path(sys.argv[2]), Path(sys.argv[3], str(n)), folds=3, fold=n)"
+    words = [sys.executable, "-c", program, ROOT / "benchmarks", tmp_path / "pictures", tmp_path / "out"]
+    subprocess.run([str(word) for word in words], env=ENVIRONMENT, check=True)
+    whole = sorted(path.relative_to(tmp_path / "pictures") for path in tmp_path.glob("pictures/*/*"))
+    parts = {
+        (n, part): sorted(
+            path.relative_to(tmp_path / "out" / n / part) for path in tmp_path.glob(f"out/{n}/{part}/*/*")
+        )
+        for n in "012"
+        for part in ("train", "test")
+    }
+    assert sorted(path for n in "012" for path in parts[n, "test"]) == whole
+    assert all(sorted(parts[n, "train"] + parts[n, "test"]) == whole for n in "012")
+    assert [sum(path.parts[0] == "dark" for path in parts[n, "test"]) for n in "012"] == [2, 2, 2]
