@@ -1,6 +1,7 @@
 """Backbones: the published preprocessing is inside, stages can be cut, and Keras alone can read what is saved."""
 
 import os
+import random
 import re
 import subprocess
 import sys
@@ -407,3 +408,40 @@ def test_the_list_agrees_with_keras(name):
     assert row["parameters"] == application(weights=None, include_top=False).count_params()
     assert application(weights=None, classes=2).input_shape == (None, row["input_size"], row["input_size"], 3)
     assert row["stages"].split() == list(full_backbone(name).stages)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "speech"])
+def test_each_call_gives_a_backbone_of_its_own(name):
+    first, x = tl.load_backbone(name, "mini"), pixels(2, (64, 64))
+    expected = first.model.predict_on_batch(x)
+    for v in first.model.variables:
+        v.assign(keras.ops.zeros_like(v))
+    first.model.layers[-1].trainable = False
+    second = tl.load_backbone(name, "mini")
+    assert np.array_equal(second.model.predict_on_batch(x), expected)
+    assert not {id(v) for v in first.model.variables} & {id(v) for v in second.model.variables}
+    assert second.model.layers[-1].trainable
+
+
+def test_loading_what_is_not_random_draws_nothing():
+    drawn = []
+    for calls in (0, 1, 2):
+        keras.utils.set_random_seed(0)
+        for _ in range(calls):
+            tl.load_backbone("resnet50", "mini")
+        drawn.append(keras.layers.Dense(3).build((None, 4)) or random.random())
+    assert len(set(drawn)) == 1
+    keras.utils.set_random_seed(0)
+    one, two = (tl.load_backbone("vgg16", "mini", weights=None).model.get_weights()[0] for _ in range(2))
+    assert not np.array_equal(one, two)
+
+
+def test_a_copy_has_the_policy_that_holds_when_it_is_loaded():
+    policy = keras.config.dtype_policy()
+    tl.load_backbone("vgg16", "mini")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert tl.load_backbone("vgg16", "mini").model.get_layer("block1_conv1").compute_dtype == "bfloat16"
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert tl.load_backbone("vgg16", "mini").model.get_layer("block1_conv1").compute_dtype == "float32"

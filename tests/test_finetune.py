@@ -5,12 +5,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from conftest import pixels, same, small_backbone, small_splits
+from conftest import close, pixels, same, small_backbone, small_splits
 
 import tlteach as tl
 from tlteach import finetune
 from tlteach._stages import find_stages
-from tlteach._training import measure
+from tlteach._training import Batch, Rows, filled, measure
 
 
 @pytest.fixture(scope="module")
@@ -308,3 +308,54 @@ def test_losses_are_those_of_their_own_epoch_where_keras_keeps_counting():
     counting, expected = Counting(), np.mean([alone(*batch) for batch in batches])
     for _ in range(2):
         assert measure(counting, Held())["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("rows", [9, 8])
+def test_a_filled_batch_moves_a_model_as_its_own_rows_do(rows):
+    """Five rows in a step for eight are worth as much as five in a step for five."""
+    x, y, after = pixels(rows, (32, 32)), np.arange(rows) % 2, []
+    for fill, metrics in ((False, "metrics"), (True, "weighted_metrics")):
+        model = tl.attach_head(small_backbone("resnet50"), 2)
+        keras.utils.set_random_seed(0)
+        model.layers[-1].kernel.assign(np.linspace(-1, 1, 2 * model.layers[-1].kernel.shape[0]).reshape(-1, 2))
+        tl.freeze(model, ("conv5", "head"))
+        model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", **{metrics: ["accuracy"]})
+        held = Rows(x, y, batch_size=5, seed=1, fill=fill)
+        sizes = [len(batch.y) for batch in held.epoch()]
+        assert sizes == ([5, 5] if fill else [5, rows - 5])
+        logs = [
+            model.train_on_batch(*batch[:2], sample_weight=batch.weights, return_dict=True) for batch in held.epoch()
+        ]
+        after.append((logs, measure(model, held), [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]))
+    (logs, told, weights), (filled_logs, filled_told, filled_weights) = after
+    assert told.keys() == filled_told.keys() == {"loss", "accuracy"}
+    for one, other in zip([*logs, told], [*filled_logs, filled_told], strict=True):
+        assert other == pytest.approx(one, rel=1e-4)
+    assert all(close(a, b) for a, b in zip(filled_weights, weights, strict=True))
+
+
+def test_a_phase_builds_one_step_for_training_and_one_for_validation(monkeypatch):
+    shapes = set()
+    for name in ("train_on_batch", "test_on_batch"):
+        own = getattr(keras.Model, name)
+        monkeypatch.setattr(
+            keras.Model, name, lambda self, x, *a, own=own, **k: shapes.add(x.shape) or own(self, x, *a, **k)
+        )
+    model = tl.attach_head(small_backbone("vgg16"), 2)
+    tl.fine_tune(model, small_splits(train=11, val=6), tl.Phase(("block5", "head"), 2, batch_size=4), store=None)
+    assert {shape[0] for shape in shapes} == {4}
+
+
+def test_filling_changes_nothing_of_the_rows():
+    x, y, weights, count = filled(np.arange(6.0).reshape(3, 2), np.array([2, 0, 1]), 4)
+    assert x.tolist() == [[0, 1], [2, 3], [4, 5], [4, 5]] and y.tolist() == [2, 0, 1, 1] and count == 3
+    assert weights.tolist() == pytest.approx([4 / 3] * 3 + [0])
+
+
+def test_a_small_cut_is_made_though_it_saves_little_and_a_large_one_is_not(monkeypatch):
+    from tlteach import _cutting
+
+    model, phase = tl.attach_head(small_backbone("resnet50"), 2), tl.Phase(("conv4", "conv5", "head"), epochs=1)
+    assert _cutting.choose_cut(model, small_splits(), phase).why.startswith("saves 1.")
+    monkeypatch.setattr(_cutting, "SMALL_CUT", 0)
+    assert _cutting.choose_cut(model, small_splits(), phase).why.startswith("whole: a cut would save 1.")

@@ -14,7 +14,8 @@ from tlteach.costs import multiply_adds
 from tlteach.features import PRECISIONS, activations, known_shape, sized_for
 
 LARGEST_CUT = 4 * 2**30  # bytes of boundary activations that are worth keeping
-WORTH = 1.4  # times that a cut must save on paper: below it, writing and reading eat the gain
+SMALL_CUT = 64 * 2**20  # bytes that are written and read in no time
+WORTH = 1.4  # times that a larger cut must save on paper: below it, writing and reading eat the gain
 
 
 class Choice(NamedTuple):
@@ -47,7 +48,8 @@ def choose_cut(model, data, phase):
     shape = known_shape(cut(model, start).input_shape[1:], sized_for(model, data.train))
     size = int(np.prod(shape)) * images * np.dtype(PRECISIONS[phase.precision][1]).itemsize
     saved = _saved(model, start, data, phase)
-    if phase.cut is False or (phase.cut is None and saved < WORTH):
+    worth = 1 if size <= SMALL_CUT else WORTH  # a small one serves in any case: a step of fewer layers is built sooner
+    if phase.cut is False or (phase.cut is None and saved < worth):
         why = "asked for" if phase.cut is False else f"a cut would save {saved:.1f} times, too little"
         return Choice(entry, f"whole: {why}")
     if phase.cut is None and size > LARGEST_CUT:

@@ -136,7 +136,7 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
 
 @contextlib.contextmanager
 def _nothing_drawn():
-    """Leave Python's random numbers, of which Keras makes seeds, as they were: weights from a file replace what is drawn."""
+    """Leave Python's random numbers, of which Keras makes seeds, as they were: a file replaces what was drawn."""
     state = random.getstate()
     try:
         yield

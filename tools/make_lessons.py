@@ -6,6 +6,7 @@ run once, and its exercises by themselves: `lessons/solutions` has the outputs o
 python tools/make_lessons.py          # all
 python tools/make_lessons.py 01
 python tools/make_lessons.py 01 --text    # text and exercises alone are made anew: other code keeps its outputs
+python tools/make_lessons.py --times      # where nothing else runs: the teacher's notes get the parts' seconds too
 """
 
 import base64
@@ -17,6 +18,7 @@ from pathlib import Path
 import nbformat
 import typer
 from PIL import Image
+from time_lessons import note_times, warn_if_busy
 
 from tlteach.lessons import list_lessons, numbers_of, read_source, run_lesson, run_light
 from tlteach.notebooks import read_solutions
@@ -75,11 +77,18 @@ def write(notebook, target):
 def main(
     numbers: list[str] = typer.Argument(None, help="Such as 01; all if none is given."),
     text: bool = typer.Option(False, help="Run the exercises alone; other code keeps its outputs."),
+    times: bool = typer.Option(False, help="Write the seconds of each part into the teacher's notes."),
 ):
+    if text and times:
+        raise typer.BadParameter("--times needs a run of the whole lesson. Received: --text too.")
     wanted = numbers_of(numbers or ["all"])
+    if times:
+        warn_if_busy()
     for lesson in [each for each in list_lessons() if each.number in wanted]:
         target = LESSONS / f"{lesson.source.stem}.ipynb"
         ran = nbformat.read(target, as_version=4) if text else run(lesson)
+        if times:
+            note_times(lesson, ran)
         light = outputs_of(run_light(lesson.number))
         # the lesson's own outputs where there are any, but for what can be made anew in seconds
         outputs = light | {source: found for source, found in outputs_of(ran).items() if not is_made_anew(source)}

@@ -21,6 +21,7 @@ from tlteach._assets import write_beside
 from tlteach.lessons import list_lessons, numbers_of, run_lesson
 
 NOTES = Path(__file__).parent.parent / "lessons" / "teaching"
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 SHORT = 3  # seconds below which a part has no row of its own
 
 
@@ -55,7 +56,7 @@ def told(seconds):
     """Return the measured part of a note's section on timing."""
     rows = [f"| {part} | {round(took)} |" for part, took in seconds.items() if took >= SHORT]
     rest = sum(took for took in seconds.values() if took < SHORT)
-    versions = f"Keras {keras.version()}, {keras.backend.backend()} backend"
+    versions = f"Keras {keras.version()} on {BACKENDS[keras.backend.backend()]}"
     cores = "two" if os.cpu_count() == 2 else os.cpu_count()
     lines = [
         f"Alone on {cores} cores ({processor()}; {versions}): {round(sum(seconds.values()))} s for all cells, from the",
@@ -80,16 +81,31 @@ def put(note, measured):
     write_beside(note, new)
 
 
-def main(numbers: list[str] = typer.Argument(None, help="Such as 01; all if none is given.")):
-    wanted = numbers_of(numbers or ["all"])
+def note_times(lesson, notebook):
+    """Write the seconds of a lesson's parts into its note, and print how long all took.
+
+    Args:
+        lesson: `Lesson`.
+        notebook: The lesson's notebook, run alone on the machine, with its time stamps.
+    """
+    seconds = parts_of(notebook)
+    put(NOTES / f"{lesson.source.stem}.md", told(seconds))
+    took = sum(seconds.values())
+    print(f"{lesson.number}: {took:.0f} s; the lesson's head says {lesson.minutes} minutes", flush=True)
+
+
+def warn_if_busy():
+    """Say so where other programs run."""
     if os.getloadavg()[0] > 1:
         print("other programs are running, or did a minute ago: what is measured now is not 'alone'.")
+
+
+def main(numbers: list[str] = typer.Argument(None, help="Such as 01; all if none is given.")):
+    wanted = numbers_of(numbers or ["all"])
+    warn_if_busy()
     for lesson in [each for each in list_lessons() if each.number in wanted]:
         with tempfile.TemporaryDirectory() as out:
-            seconds = parts_of(nbformat.read(run_lesson(lesson.number, size="mini", out=out)[0], as_version=4))
-        put(NOTES / f"{lesson.source.stem}.md", told(seconds))
-        took = sum(seconds.values())
-        print(f"{lesson.number}: {took:.0f} s; the lesson's head says {lesson.minutes} minutes", flush=True)
+            note_times(lesson, nbformat.read(run_lesson(lesson.number, size="mini", out=out)[0], as_version=4))
 
 
 if __name__ == "__main__":
