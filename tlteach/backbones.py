@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import os
-import random
 import re
 import sys
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from tlteach import _language
 from tlteach._assets import check_size, default_size, shared_dir, weights_file
 from tlteach._meant import meant
 from tlteach._preprocessing import flatten
+from tlteach._random import nothing_drawn
 from tlteach._sources import all_sources
 from tlteach._stages import find_stages
 from tlteach._width import scale_width
@@ -128,20 +128,10 @@ def load_backbone(name, size=None, *, weights="default", input_size=None, **opti
     Reference:
         Lesson 01; https://keras.io/api/applications
     """
-    with contextlib.nullcontext() if weights is None else _nothing_drawn():
+    with contextlib.nullcontext() if weights is None else nothing_drawn():
         if takes_texts(name):
             return _load_language(name, size, weights, input_size, options)
         return _load_pictures(*_source(name, weights), size, input_size, options)
-
-
-@contextlib.contextmanager
-def _nothing_drawn():
-    """Leave Python's random numbers, of which Keras makes seeds, as they were: a file replaces what was drawn."""
-    state = random.getstate()
-    try:
-        yield
-    finally:
-        random.setstate(state)
 
 
 def _load_pictures(name, weights, size, input_size, options):
