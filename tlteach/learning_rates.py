@@ -86,10 +86,11 @@ def _rise(model, data, phase, rates, seed):
     part.compile(optimizer, "sparse_categorical_crossentropy")
     losses, smooth, lowest = [], 0.0, np.inf
     with frozen_dropout_off(model, phase.train):
-        for step, (rate, (x, y)) in enumerate(zip(rates, _endless(rows), strict=False), 1):
+        for step, (rate, batch) in enumerate(zip(rates, _endless(rows), strict=False), 1):
             optimizer.learning_rate.assign(rate)
             part.reset_metrics()  # else some versions of Keras tell the mean of all steps
-            loss = float(part.train_on_batch(x, y, return_dict=True)["loss"])
+            told = part.train_on_batch(batch.x, batch.y, sample_weight=batch.weights, return_dict=True)
+            loss = float(told["loss"])
             smooth = _SMOOTHING * smooth + (1 - _SMOOTHING) * loss
             losses.append((rate, loss, smooth / (1 - _SMOOTHING**step)))  # as Adam corrects its means
             lowest = min(lowest, losses[-1][2])
