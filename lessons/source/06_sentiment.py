@@ -285,12 +285,13 @@ at_home.pivot_table(index=["target", "joined"], columns="strategy", values="accu
 
 # %% [markdown]
 # At 30 labels single sentences are little better than a coin, whoever reads them. With six on a page **it pays**: in films the
-# frozen features are well ahead of counted words, and farther ahead of the twin. Each word tells a little, and BERT
+# frozen features are well ahead of counted words, and of the twin. Each word tells a little, and BERT
 # knows from its reading which of the *many* words without a label stand near those that have one.
 #
-# What was *read* is what the twin lacks. That is worth most in films, which BERT has read about, and next to nothing
+# What was *read* is what the twin lacks. That is worth several points in films, which BERT has read about, and in gadgets; least
 # in restaurants, where counted words are as good. (In each draw only some twenty pages are asked about: the bands are wide,
-# and a lead of a few points may be the other's with other draws.)
+# and a lead of a few points may be the other's with other draws. The twin is one draw of random weights besides: another
+# one may stand nearer, or twice as far away.)
 #
 # ## Another domain
 #

@@ -242,7 +242,7 @@ tuned.agg(["mean", "min", "max"], axis=1).round(2)
 
 # %% [markdown]
 # Fine-tuning beats the probe on the word alone: something of the neighbours is fetched now. It does not reach what three words
-# side by side gave. The twin, with the same training, is far behind: what was read is worth ten points here.
+# side by side gave. The twin, with the same training, is far behind: what was read is worth some eight points here.
 #
 # ## What goes wrong
 

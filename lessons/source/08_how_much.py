@@ -11,7 +11,7 @@
 # - watch the curves of training and validation part, and try seven ways to hold them together,
 # - put an old head on the fine-tuned backbone, and see what it has forgotten.
 #
-# **Time** 4 minutes in mini size on two cores. **Before** Lessons 01 and 03. No download. The last question
+# **Time** 3 minutes in mini size on two cores. **Before** Lessons 01 and 03. No download. The last question
 # needs pictures whose backgrounds are known, so the data are the drawn ones in any size; with `TLTEACH_SIZE=full`
 # the backbone is VGG16 with ImageNet weights, and that wants a GPU.
 
@@ -115,7 +115,7 @@ shown = layers.assign(stage=layers["kept"].astype(str), target="64 pictures", ch
 tl.plot_by_stage(shown, by="kept stages are")[0].set_xlabel("stages kept");
 
 # %% [markdown]
-# **The lower three stages are worth most**: with them kept the model is some fourteen points above the one that kept none, and what
+# **The lower three stages are worth most**: with them kept the model is some thirteen points above the one that kept none, and what
 # lies above can begin anew without loss. From three on the line is flat within its spread (two seeds): `block4` and `block5` of
 # photographs are of no more use to drawn pets than new stages that 64 pictures trained. That is the half of 2014 that we see again:
 # what is learned first is general, what is learned last is of less use elsewhere.
