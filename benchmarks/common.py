@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tlteach._assets import write_beside
+
 
 def machine():
     """Say what was measured on: cores, processor, Keras, its backend and Python.
@@ -102,4 +104,4 @@ def tell(table, out=None, **facts):
     print("\n".join(f"{name}: {value}" for name, value in told.items()))
     if out:
         content = {**told, "rows": json.loads(table.to_json(orient="records"))}
-        Path(out).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_beside(Path(out), json.dumps(content, indent=1))

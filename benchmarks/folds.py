@@ -10,6 +10,7 @@ measures some of the folds, so that two calls can share the work, each with an `
 import json
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -21,9 +22,14 @@ from tqdm import tqdm
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
+def found(pictures):
+    """Return the pictures of a folder, in order."""
+    return sorted(path for path in pictures.glob("*/*") if path.suffix.lower() in ENDINGS)
+
+
 def folded(pictures, place, *, folds, fold):
     """Copy the pictures into `place/train` and `place/test`, a folder for each class."""
-    files = sorted(path for path in pictures.glob("*/*") if path.suffix.lower() in ENDINGS)
+    files = found(pictures)
     classes = [path.parent.name for path in files]
     divided = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(files, classes))[fold]
     for part, rows in zip(("train", "test"), divided, strict=True):
@@ -42,7 +48,7 @@ def fit(pictures, backbone, *, folds, fold, seed):
         fitted = fit_splits(splits, backbone, seed=seed)
     count, right = splits.test.num_examples, round(fitted.report.accuracy * splits.test.num_examples)
     learned = splits.train.num_examples + splits.val.num_examples
-    numbers = {"fold": fold, "seed": seed, "learned from": learned, "test": count, "right": right}
+    numbers = {"fold": fold, "learned from": learned, "test": count, "right": right}
     return {**numbers, "seconds": round(fitted.seconds), "decision": fitted.decision, "notes": notes}
 
 
@@ -50,7 +56,7 @@ def main(
     pictures: Path,
     backbone: str = "mobilenetv2",
     weights: str = "imagenet",
-    folds: int = 4,
+    folds: int = typer.Option(4, min=2),
     only: list[int] = typer.Option(None, help="Folds to measure, from 0; all if none is given."),
     seed: int = 0,
     out: Path = typer.Option(None, help="JSON file; what it holds already is not measured again."),
@@ -59,35 +65,50 @@ def main(
     if one:
         wanted = {"name": backbone, "weights": weights}
         return print(json.dumps(fit(pictures, wanted, folds=folds, fold=only[0], seed=seed)))
-    rows = json.loads(out.read_text(encoding="utf-8"))["rows"] if out and out.exists() else []
-    for fold in tqdm([n for n in only or range(folds) if (n, seed) not in {(r["fold"], r["seed"]) for r in rows}]):
-        words = [
-            "--backbone",
-            backbone,
-            "--weights",
-            weights,
-            "--folds",
-            folds,
-            "--only",
-            fold,
-            "--seed",
-            seed,
-            "--one",
-        ]
-        rows += in_turn({"recipe": own(__file__, pictures, *words)}, 1).to_dict("records")
-        write(rows, out)
-    write(rows, out)
+    check(pictures, folds, only)
+    asked = {"backbone": backbone, "weights": weights, "folds": folds, "seed": seed}
+    rows = kept(out, asked)
+    for fold in tqdm([n for n in only or range(folds) if n not in {row["fold"] for row in rows}]):
+        words = [word for name, value in {**asked, "only": fold}.items() for word in (f"--{name}", value)]
+        rows += in_turn({"recipe": own(__file__, pictures, *words, "--one")}, 1).to_dict("records")
+        write(rows, out, asked)
 
 
-def write(rows, out):
+def check(pictures, folds, only):
+    """Raise if the folder cannot be divided so."""
+    counts = Counter(path.parent.name for path in found(pictures))
+    if len(counts) < 2 or min(counts.values()) < folds:
+        raise typer.BadParameter(
+            f"the folder needs two classes or more, a folder each with {folds} pictures or more. "
+            f"Received: {pictures} with {dict(counts) or 'none'}."
+        )
+    if unknown := [n for n in only or () if n not in range(folds)]:
+        raise typer.BadParameter(f"--only must be 0 to {folds - 1}. Received: {unknown[0]}.")
+
+
+def kept(out, asked):
+    """Return the folds that a file holds, which must be of the same question."""
+    if not out or not out.exists():
+        return []
+    try:
+        told = json.loads(out.read_text(encoding="utf-8"))
+        if told["asked"] == asked:
+            return told["rows"]
+    except (ValueError, KeyError, TypeError):
+        pass  # no file of ours, or one cut short: it is left as it is
+    rule = "--out must be a new file, or one of the same backbone, weights, folds and seed"
+    raise typer.BadParameter(f"{rule}. Received: {out}; choose another name.")
+
+
+def write(rows, out, asked):
     """Print and write the folds that are known, and all pictures together with their interval."""
     from tlteach.evaluation import wilson
 
-    table = pd.DataFrame(rows).sort_values(["seed", "fold"])
+    table = pd.DataFrame(rows).sort_values("fold")
     right, count = int(table["right"].sum()), int(table["test"].sum())
     low, high = wilson(right, count)
     table["accuracy"] = table["right"] / table["test"]
-    tell(table, out, accuracy=right / count, low=low, high=high, pictures=count)
+    tell(table, out, asked=asked, accuracy=right / count, low=low, high=high, pictures=count)
 
 
 if __name__ == "__main__":

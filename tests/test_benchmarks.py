@@ -84,3 +84,21 @@ def test_folds_ask_about_each_picture_once(tmp_path):
     assert sorted(path for n in "012" for path in parts[n, "test"]) == whole
     assert all(sorted(parts[n, "train"] + parts[n, "test"]) == whole for n in "012")
     assert [sum(path.parts[0] == "dark" for path in parts[n, "test"]) for n in "012"] == [2, 2, 2]
+
+
+def test_folds_say_what_cannot_be_divided_and_leave_a_file_of_another_question(tmp_path):
+    few = fill(tmp_path / "few", {"dark": 3, "light": 4})
+    enough, out = fill(tmp_path / "enough", {"dark": 4, "light": 4}), tmp_path / "out.json"
+    (tmp_path / "empty").mkdir()
+    for kept in ('{"rows": [', '{"rows": []}', '{"asked": {"folds": 9}, "rows": []}'):
+        out.write_text(kept, encoding="utf-8")
+        told = run("folds.py", enough, "--out", out)
+        assert told.returncode == 2 and "--out must be a new file" in told.stderr and "Traceback" not in told.stderr
+        assert out.read_text(encoding="utf-8") == kept
+    for folder, words, said in (
+        (tmp_path / "empty", (), "the folder needs two classes or more"),
+        (few, (), "the folder needs two classes or more"),
+        (enough, ("--only", 4), "--only must be 0 to 3. Received: 4."),
+    ):
+        told = run("folds.py", folder, *words)
+        assert told.returncode == 2 and said in told.stderr and "Traceback" not in told.stderr

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import nbformat
 import typer
+from lesson_times import note_times, warn_if_busy
 from PIL import Image
-from time_lessons import note_times, warn_if_busy
 
 from tlteach.lessons import list_lessons, numbers_of, read_source, run_lesson, run_light
 from tlteach.notebooks import read_solutions

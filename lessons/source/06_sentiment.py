@@ -290,8 +290,8 @@ at_home.pivot_table(index=["target", "joined"], columns="strategy", values="accu
 #
 # What was *read* is what the twin lacks. That is worth several points in films, which BERT has read about, and in gadgets; least
 # in restaurants, where counted words are as good. (In each draw only some twenty pages are asked about: the bands are wide,
-# and a lead of a few points may be the other's with other draws. The twin is one draw of random weights besides: another
-# one may stand nearer, or twice as far away.)
+# and a lead of a few points may be the other's with other draws. The twin is one draw of random weights besides, and
+# another would stand elsewhere.)
 #
 # ## Another domain
 #

@@ -1,24 +1,14 @@
-"""Time the lessons part by part, and write what was measured into the teacher's notes.
-
-Run it where nothing else runs: the notes say "alone".
-
-python tools/time_lessons.py          # all
-python tools/time_lessons.py 01 02
-"""
+"""The seconds of a lesson's parts, for the teacher's notes: `make_lessons.py --times`."""
 
 import os
 import platform
 import re
-import tempfile
 from datetime import datetime
 from pathlib import Path
 
 import keras
-import nbformat
-import typer
 
 from tlteach._assets import write_beside
-from tlteach.lessons import list_lessons, numbers_of, run_lesson
 
 NOTES = Path(__file__).parent.parent / "lessons" / "teaching"
 BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
@@ -98,15 +88,3 @@ def warn_if_busy():
     """Say so where other programs run."""
     if os.getloadavg()[0] > 1:
         print("other programs are running, or did a minute ago: what is measured now is not 'alone'.")
-
-
-def main(numbers: list[str] = typer.Argument(None, help="Such as 01; all if none is given.")):
-    wanted = numbers_of(numbers or ["all"])
-    warn_if_busy()
-    for lesson in [each for each in list_lessons() if each.number in wanted]:
-        with tempfile.TemporaryDirectory() as out:
-            note_times(lesson, nbformat.read(run_lesson(lesson.number, size="mini", out=out)[0], as_version=4))
-
-
-if __name__ == "__main__":
-    typer.run(main)
